@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frontends: ways in.  See dynfs-frontend(3).
+ *
+ * A frontend gets a view: the table of what it may do with the running
+ * pool.  Inodes are numbers; 1 is the root.  All names are borrowed for the
+ * call.  All functions may be called from any thread.  Permission bits are
+ * the kernel's business (default_permissions); the view acts as root.
+ *
+ * Reads, writes and fsyncs answer through a callback from any thread, at
+ * the latest when the pool closes and possibly before the call returns; the
+ * rest answer at once.  Results are 0 or a negative errno.
+ */
+#ifndef DYNFS_FRONTEND_H
+#define DYNFS_FRONTEND_H
+
+#include <dynfs/plugin.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DYNFS_ROOT_INO 1u
+#define DYNFS_NAME_MAX 255u /* bytes in one name */
+
+struct dynfs_time {
+	int64_t sec;
+	uint32_t nsec;
+	uint32_t reserved;
+};
+
+struct dynfs_attr {
+	uint64_t ino;
+	uint64_t generation; /* ino and generation together are never reused */
+	uint64_t size_bytes;
+	uint64_t stored_bytes; /* of content, before redundancy */
+	uint32_t mode;         /* type and permission bits as in stat(2) */
+	uint32_t nlink;
+	uint32_t uid, gid;
+	uint64_t rdev;
+	struct dynfs_time atime, mtime, ctime, btime;
+};
+
+/* who asks: new objects belong to them */
+struct dynfs_caller {
+	uint32_t uid, gid;
+	uint32_t pid;
+	uint32_t umask;
+};
+
+/* bits of setattr() */
+#define DYNFS_SET_MODE      (1u << 0)
+#define DYNFS_SET_UID       (1u << 1)
+#define DYNFS_SET_GID       (1u << 2)
+#define DYNFS_SET_SIZE      (1u << 3)
+#define DYNFS_SET_ATIME     (1u << 4)
+#define DYNFS_SET_MTIME     (1u << 5)
+#define DYNFS_SET_ATIME_NOW (1u << 6)
+#define DYNFS_SET_MTIME_NOW (1u << 7)
+#define DYNFS_SET_CTIME     (1u << 8)
+
+/* flags of rename() and setxattr(): as the system calls have them */
+#define DYNFS_RENAME_NOREPLACE 1u
+#define DYNFS_RENAME_EXCHANGE  2u
+#define DYNFS_XATTR_CREATE     1u
+#define DYNFS_XATTR_REPLACE    2u
+
+struct dynfs_statfs {
+	size_t size;
+	uint64_t total_bytes, free_bytes, avail_bytes; /* of user data */
+	uint64_t files, files_free;
+	uint32_t block_bytes;
+	uint32_t name_max;
+};
+
+struct dynfs_dirent {
+	const char *name;
+	size_t name_len;
+	uint64_t ino;
+	uint64_t cookie;   /* where to go on after this entry */
+	uint32_t type;     /* S_IFMT bits of the mode */
+	uint32_t has_attr; /* attr is filled (readdirplus) */
+	struct dynfs_attr attr;
+};
+
+/* An answer to read(): the bytes, borrowed for the call of done(). */
+typedef void (*dynfs_read_done)(void *ctx, int err, const struct iovec *iov,
+				uint32_t n_iov);
+typedef void (*dynfs_done)(void *ctx, int err);
+
+struct dynfs_fs_view {
+	size_t size;
+	void *ctx; /* the core's: first argument of every function */
+
+	/*
+	 * Everything that returns an attr for a name takes one lookup
+	 * reference on its inode; forget() gives n of them back.
+	 */
+	int (*lookup)(void *ctx, uint64_t parent, const char *name,
+		      struct dynfs_attr *ret);
+	void (*forget)(void *ctx, uint64_t ino, uint64_t n);
+	int (*getattr)(void *ctx, uint64_t ino, struct dynfs_attr *ret);
+	int (*setattr)(void *ctx, uint64_t ino, uint32_t mask,
+		       const struct dynfs_attr *in, struct dynfs_attr *ret);
+	/* Up to len bytes, no end mark; ret_len: the whole target's length. */
+	int (*readlink)(void *ctx, uint64_t ino, char *buf, size_t len,
+			size_t *ret_len);
+	int (*mknod)(void *ctx, uint64_t parent, const char *name,
+		     uint32_t mode, uint64_t rdev,
+		     const struct dynfs_caller *who, struct dynfs_attr *ret);
+	int (*mkdir)(void *ctx, uint64_t parent, const char *name,
+		     uint32_t mode, const struct dynfs_caller *who,
+		     struct dynfs_attr *ret);
+	int (*symlink)(void *ctx, uint64_t parent, const char *name,
+		       const char *target, const struct dynfs_caller *who,
+		       struct dynfs_attr *ret);
+	int (*link)(void *ctx, uint64_t ino, uint64_t parent, const char *name,
+		    struct dynfs_attr *ret);
+	int (*unlink)(void *ctx, uint64_t parent, const char *name);
+	int (*rmdir)(void *ctx, uint64_t parent, const char *name);
+	int (*rename)(void *ctx, uint64_t parent, const char *name,
+		      uint64_t new_parent, const char *new_name,
+		      uint32_t flags);
+
+	/*
+	 * open flags as in open(2); each success is matched by one release().
+	 * create makes and opens; it takes a lookup reference too.
+	 */
+	int (*open)(void *ctx, uint64_t ino, uint32_t flags);
+	int (*create)(void *ctx, uint64_t parent, const char *name,
+		      uint32_t mode, uint32_t flags,
+		      const struct dynfs_caller *who, struct dynfs_attr *ret);
+	void (*release)(void *ctx, uint64_t ino, uint32_t flags);
+	int (*flush)(void *ctx, uint64_t ino);
+
+	/* Short only at the end of the file. */
+	void (*read)(void *ctx, uint64_t ino, uint64_t off, size_t len,
+		     dynfs_read_done done, void *done_ctx);
+	/* All of iov or an error; iov is borrowed until done(). */
+	void (*write)(void *ctx, uint64_t ino, uint64_t off,
+		      const struct iovec *iov, uint32_t n_iov, uint32_t flags,
+		      dynfs_done done, void *done_ctx);
+	void (*fsync)(void *ctx, uint64_t ino, int data_only, dynfs_done done,
+		      void *done_ctx);
+
+	/*
+	 * Entries with a cookie above cursor (0: from the start), "." and ".."
+	 * first, until each() returns non-zero.  With plus every entry but
+	 * those two has its attr, and takes a lookup reference if each()
+	 * returned 0 for it.
+	 */
+	int (*readdir)(void *ctx, uint64_t ino, uint64_t cursor, int plus,
+		       int (*each)(void *each_ctx,
+				   const struct dynfs_dirent *entry),
+		       void *each_ctx);
+
+	int (*statfs)(void *ctx, struct dynfs_statfs *ret);
+
+	int (*setxattr)(void *ctx, uint64_t ino, const char *name,
+			const void *value, size_t len, uint32_t flags);
+	/* -ERANGE when len is not 0 and too short; ret_len: the length. */
+	int (*getxattr)(void *ctx, uint64_t ino, const char *name, void *value,
+			size_t len, size_t *ret_len);
+	int (*listxattr)(void *ctx, uint64_t ino, char *list, size_t len,
+			 size_t *ret_len);
+	int (*removexattr)(void *ctx, uint64_t ino, const char *name);
+};
+
+/* What a frontend is given when it opens. */
+struct dynfs_frontend_env {
+	size_t size;
+	const struct dynfs_fs_view *fs; /* valid until close() returns */
+	const char *pool_name;
+	const char *mountpoint;   /* NULL: none wanted */
+	uint64_t max_dirty_bytes; /* what the kernel may hold unwritten */
+	uint32_t threads;         /* workers wanted; 0: the plugin decides */
+	uint32_t readonly;
+	/* Tell the core that requests are being served, or that it is over. */
+	void (*ready)(void *ctx);
+	void (*ended)(void *ctx, int err);
+	void *ctx;
+};
+
+struct dynfs_frontend_ops {
+	size_t size;
+	uint64_t caps; /* none yet */
+
+	/* Get in place (mount); a message says what is in the way. */
+	int (*open)(void *self, const struct dynfs_frontend_env *env);
+	/*
+	 * Serve on threads of its own, from start() of serving to the end: the
+	 * call returns once serving has begun, env->ended() says when it
+	 * ended by itself (unmounted from outside).
+	 */
+	int (*serve)(void *self);
+	/* Leave: unmount, finish what is in flight, join the threads. */
+	void (*close)(void *self);
+
+	/*
+	 * Content or attributes changed behind the frontend's back.  Never
+	 * called from inside a view call.  Optional.
+	 */
+	void (*changed)(void *self, uint64_t ino, uint64_t off, uint64_t len);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
