@@ -1,5 +1,6 @@
 # How everything is compiled: language, warnings, hardening, sanitizers.
 option(DYNFS_WERROR "treat warnings as errors" ON)
+option(DYNFS_TESTS "build the tests" ON)
 set(DYNFS_SANITIZE "" CACHE STRING
     "sanitizers for the whole build: address,undefined or thread")
 
@@ -22,7 +23,8 @@ target_compile_definitions(dynfs_flags INTERFACE _GNU_SOURCE
 target_compile_options(dynfs_flags INTERFACE
 	$<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wshadow -Wvla -Wcast-qual
 	-Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wpointer-arith
-	-fno-strict-aliasing -fno-semantic-interposition>)
+	-fno-strict-aliasing -fno-semantic-interposition
+	-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 if(DYNFS_WERROR)
 	target_compile_options(dynfs_flags INTERFACE
 		$<$<COMPILE_LANGUAGE:C>:-Werror>)
