@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks: who belongs to the pool, which of them are here, how much room they
+ * have, and I/O on their stores.
+ *
+ * The set (struct disks) is one per open pool.  A struct disk lives as long as
+ * the set: pointers stay good, members are added and never taken away.
+ * Everything here may be called from any thread.
+ */
+#ifndef DISK_DISK_H
+#define DISK_DISK_H
+
+#include <base/tpool.h>
+#include <disk/label.h>
+#include <dynfs/store.h>
+#include <registry/registry.h>
+#include <stdatomic.h>
+
+#define DISKS_MAX 1024u
+
+/* What can be done with a member now; only ever gets worse, but by reopening
+ * or an operator's command. */
+enum disk_health {
+	DISK_ONLINE = 1,
+	DISK_SUSPECT, /* had a failed sync or write: read, do not write */
+	DISK_MISSING, /* not there */
+	DISK_FAILED,  /* by the operator's word: never touched again */
+};
+
+struct disk {
+	uint32_t id;
+	struct uuid uuid;
+	char *path;            /* where it is now; the hint when missing */
+	uint8_t role;          /* MEMBER_* bits */
+	atomic_uint state;     /* enum member_state */
+	atomic_uint health;    /* enum disk_health */
+	bool stale;            /* its label was older than the newest */
+	uint32_t domain, tier; /* interned tags; same number, same text */
+	uint64_t limit_bytes;
+	uint64_t device;    /* st_dev: disks on one device share room */
+	struct inst *store; /* NULL: none (missing, or log only) */
+	atomic_uint_fast64_t reserved_bytes; /* promised to writes in flight */
+	atomic_uint_fast64_t reads, writes, read_bytes, write_bytes, errors;
+	atomic_uint inflight; /* operations now: how busy it is */
+};
+
+struct disks;
+
+/* One disk that the config names. */
+struct disks_entry {
+	const char *path; /* absolute */
+	uint64_t limit_bytes;
+	uint8_t role;
+	const struct member_tag *tags;
+	uint32_t n_tags;
+};
+
+struct disks_how {
+	const struct dynfs_os *os;
+	struct reg *reg;
+	const struct disks_entry *entries;
+	uint32_t n_entries;
+	const char *pool_name;  /* must match the labels' unless NULL */
+	const char *avoid_path; /* mount point: no disk in it; may be NULL */
+	const char *store_plugin;
+	const struct reg_option *store_options; /* see registry.h */
+	uint32_t n_store_options;
+	uint32_t extent_bytes; /* create only */
+	unsigned n_io_threads;
+	bool readonly;
+	bool force_rollback;
+};
+
+/*
+ * Label all entries as a new pool.  Refuses a directory that has a label, or
+ * that is not empty, or lies inside another or in avoid_path.
+ */
+int disks_create(const struct disks_how *how);
+
+/*
+ * Read all labels, find the newest epoch, check every entry (another pool,
+ * twice, nested, not a member, damaged, unknown features), lock the disks
+ * (-EBUSY names the pid that holds them), open the stores.  Members that are
+ * not there are DISK_MISSING and logged once.  Writes nothing: the epoch is
+ * still the old one.  -EROFS when there are too few for writing and
+ * how->readonly is not set; the message says how many are missing.
+ */
+int disks_open(const struct disks_how *how, struct disks **ret);
+void disks_close(struct disks *d);
+
+/* The newest label's facts. */
+const struct label *disks_label(const struct disks *d); /* as of open */
+uint64_t disks_epoch(const struct disks *d);
+uint64_t disks_epoch_bits(const struct disks *d);
+bool disks_readonly(const struct disks *d);
+uint32_t disks_insync(const struct disks *d, uint32_t *ids, uint32_t max);
+
+/*
+ * Begin the next epoch with this in-sync set, durable on a majority of the
+ * members before and after (format.md 2.1) before it returns 0.  -EROFS when
+ * no majority could be written: then nothing may be answered any more.
+ */
+int disks_next_epoch(struct disks *d, const uint32_t *insync, uint32_t n);
+
+/* All members, also missing ones, in the order of ids. */
+uint32_t disks_count(const struct disks *d);
+struct disk *disks_at(const struct disks *d, uint32_t i);
+struct disk *disks_find(const struct disks *d, uint32_t id);
+const char *disk_tag(const struct disks *d, const struct disk *k,
+		     const char *key); /* NULL: none */
+bool disk_readable(const struct disk *k);
+bool disk_writable(const struct disk *k); /* takes new fragments */
+
+/* Membership, by the operator.  Each is an epoch of its own. */
+int disks_add(struct disks *d, const struct disks_entry *e, uint32_t *ret_id);
+int disks_fail(struct disks *d, uint32_t id);
+int disks_tag(struct disks *d, uint32_t id, const char *key,
+	      const char *value); /* value NULL: remove */
+
+/* A sync or write failed: no new fragments go there.  Logs once. */
+void disk_suspect(struct disk *k, const char *why, int err);
+
+/* ---- I/O ------------------------------------------------------------- */
+
+/* A store operation on its way; embedded in the caller's object. */
+struct disk_op {
+	struct dynfs_store_op op; /* op.done and op.ctx are the disk layer's */
+	struct disk *disk;
+	void (*done)(struct disk_op *o); /* any thread; op.result is set */
+	struct work work;                /* the disk layer's */
+};
+
+/*
+ * Start n operations, on any disks.  Operations on disks that are not
+ * readable (or writable) complete with -ENODEV.  With wait the call returns
+ * after all done() calls returned, and runs a part of the work itself.
+ */
+void disks_submit(struct disks *d, struct disk_op *const *ops, uint32_t n,
+		  bool wait);
+
+/* A token for what completed on the disk, and making it durable. */
+uint64_t disk_mark(struct disk *k);
+int disk_sync(struct disk *k, uint64_t token);
+
+/* ---- room ------------------------------------------------------------ */
+
+struct disk_space {
+	uint64_t total_bytes; /* of fragments, never more than limit */
+	uint64_t free_bytes;  /* less reservations */
+	uint64_t stuck_bytes;
+};
+
+int disk_space(struct disk *k, struct disk_space *ret);
+uint64_t disk_cost(struct disk *k, uint32_t head_len, uint64_t payload_len);
+
+/*
+ * The largest x with sum(min(free_i, x)) >= n * x over n_free entries: how
+ * many fragments-worth bytes each of n distinct places can take (the plan's
+ * formula).  0 if there are fewer than n entries with room.
+ */
+uint64_t space_water_fill(const uint64_t *free_bytes, uint32_t n_free,
+			  uint32_t n);
+
+/*
+ * Free and total bytes of content that k of n fragments could hold on the
+ * writable disks, domains respected, disks on one device counted once.
+ */
+void disks_capacity(struct disks *d, uint32_t k, uint32_t n,
+		    uint64_t *ret_total, uint64_t *ret_free);
+
+#endif

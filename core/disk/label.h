@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The label of a disk: docs/design/format.md section 2.1. */
+#ifndef DISK_LABEL_H
+#define DISK_LABEL_H
+
+#include <base/buf.h>
+#include <base/uuid.h>
+#include <dynfs/os.h>
+
+#define LABEL_FILE       "dynfs.label"
+#define LABEL_SLOT_BYTES (128u << 10)
+#define LABEL_NAME_MAX   64u
+
+/* Three lists of names; see format.md section 1. */
+struct features {
+	char **compat, **ro_compat, **incompat; /* owned, NULL-terminated */
+};
+
+void features_done(struct features *f);
+int features_base(struct features *ret); /* what this program writes */
+void features_put(struct buf *b, const struct features *f);
+int features_get(struct rd *r, struct features *ret);
+/*
+ * 0: may be opened for writing; -EROFS: only for reading; -EOPNOTSUPP: not
+ * at all.  Both failures name the feature and what (a path) carries it.
+ */
+int features_check(const struct features *f, const char *what);
+
+enum member_state {
+	MEMBER_ACTIVE = 1,
+	MEMBER_FAILED,
+	MEMBER_REMOVED,
+	MEMBER_DRAINING,
+};
+#define MEMBER_STORES 1u /* role: has a store */
+#define MEMBER_LOGS   2u /* role: may hold the log */
+
+struct member_tag {
+	char *key, *value; /* owned */
+};
+
+struct member {
+	uint32_t id;
+	struct uuid disk;
+	uint8_t state; /* enum member_state */
+	uint8_t role;  /* MEMBER_* bits */
+	uint64_t limit_bytes;
+	char *path; /* owned; absolute; a hint */
+	struct member_tag *tags;
+	uint32_t n_tags;
+};
+
+struct label {
+	uint64_t sequence;
+	struct features features;
+	struct uuid pool;
+	char *pool_name; /* owned */
+	uint8_t name_key[16];
+	uint32_t extent_bytes;
+	int64_t created_ns;
+	struct uuid disk;
+	uint32_t disk_id;
+	uint64_t epoch, epoch_bits;
+	char *store;      /* owned: plugin and its FORMAT options */
+	uint32_t *insync; /* owned: disk ids */
+	uint32_t n_insync;
+	struct member *members; /* owned */
+	uint32_t n_members;
+};
+
+void label_done(struct label *l);
+int label_copy(const struct label *from, struct label *ret);
+struct member *label_member(const struct label *l, uint32_t id);
+
+/*
+ * The newer valid slot of dir/dynfs.label.  -ENOENT: no label; -EUCLEAN: one
+ * is there and neither half is valid.  ret_halves (may be NULL): how many of
+ * the two were valid (1: write the other anew soon).
+ */
+int label_read(const struct dynfs_os *os, const char *dir, struct label *ret,
+	       unsigned *ret_halves);
+
+/* To the older slot, with sequence one higher than l->sequence, synced. */
+int label_write(const struct dynfs_os *os, const char *dir, struct label *l);
+
+/* The bytes of one slot; label_decode() is fuzzed. */
+int label_encode(const struct label *l, struct buf *out);
+int label_decode(const void *data, size_t len, struct label *ret);
+
+#endif
