@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files: inodes in memory, their content, and when it reaches the disks.
+ *
+ * A write lands in the inode's dirty runs (contiguous bytes of one chunk, in
+ * memory, bounded for the whole pool).  A flush turns runs into slices: whole
+ * chunks into an extent each, small runs packed into shared extents, tiny ones
+ * (and syncs) into inline slices, and commits slices, sizes and extents in one
+ * batch.  Flushes of one inode commit in the order of its runs, so that its
+ * size on disk never runs ahead of its bytes.  Reads lay dirty runs over
+ * slices.
+ *
+ * Locks, in this order: inode.io, inode.lock, then those of lower modules.
+ * Two inodes: by ascending number.
+ */
+#ifndef FILE_FILE_H
+#define FILE_FILE_H
+
+#include <base/hmap.h>
+#include <extent/extent.h>
+#include <pthread.h>
+#include <sys/uio.h>
+
+struct files;
+
+/* One inode in memory; there is never more than one for a number. */
+struct inode {
+	struct hnode node; /* of files */
+	struct list lru;   /* of files, while refs is 0 */
+	struct files *files;
+	uint64_t ino;
+	uint32_t refs;                /* under files' lock */
+	atomic_uint_fast64_t lookups; /* the frontend's references */
+	atomic_uint opens, writers;
+
+	/*
+	 * Names below a directory, attributes, xattrs.  Whoever changes rec
+	 * holds it; rec.size is the size readers see.
+	 */
+	pthread_mutex_t lock;
+	struct inode_rec rec; /* target owned */
+	bool loaded, fresh;   /* fresh: not in the metadata yet */
+	bool dirty_attr;      /* rec is newer than what was committed */
+	uint64_t disk_size;   /* the size that a commit may write now */
+
+	/* Content: dirty runs and chunk maps; writers exclude all others. */
+	pthread_rwlock_t io;
+	struct content *content; /* file/'s own */
+};
+
+struct files_how {
+	const struct dynfs_os *os;
+	struct meta *meta;
+	struct extents *extents;
+	uint32_t extent_bytes;
+	uint64_t memory_bytes; /* dirty runs, chunk maps and inodes together */
+	uint32_t inline_file_bytes; /* files up to this stay inline (512) */
+	uint32_t inline_sync_bytes; /* synced runs up to this (16 KiB) */
+	unsigned n_threads;         /* flush workers */
+	uint64_t flush_ns;          /* dirty runs older than this are flushed */
+	bool readonly;
+};
+
+int files_new(const struct files_how *how, struct files **ret);
+/* Flushes everything, then stops its threads. */
+int files_free(struct files *f);
+/* Stops without flushing, as a crash would.  For tests. */
+void files_abandon(struct files *f);
+/* Everything that was written before the call is durable after. */
+int files_sync(struct files *f);
+
+/* ---- inodes ---------------------------------------------------------- */
+
+/* -ENOENT: no such inode, or removed; each get wants a put. */
+int inode_get(struct files *f, uint64_t ino, struct inode **ret);
+/* A new number and generation, held by the caller, not in a batch yet. */
+int inode_new(struct files *f, const struct inode_rec *init,
+	      struct inode **ret);
+void inode_put(struct inode *in);
+/* Into the batch: its record as it may stand on disk now.  lock is held. */
+void inode_record(struct inode *in, struct batch *b);
+void inode_attr(struct inode *in, struct dynfs_attr *ret); /* takes lock */
+struct dynfs_time files_now(struct files *f);
+const struct policy *inode_policy(struct inode *in);
+
+/*
+ * Its last name is gone (nlink 0, the intent record is in the batch): when
+ * neither opens nor lookups hold it, its content and record are removed, in
+ * the background, in steps.  Called again on forget and release.
+ */
+void inode_maybe_reclaim(struct inode *in);
+/* At open: finish what intent records say. */
+int files_recover(struct files *f);
+
+/* ---- content --------------------------------------------------------- */
+
+/* Short only at the end of the file. */
+int file_read(struct inode *in, uint64_t off, size_t len, void *to,
+	      size_t *ret_len);
+/* All or nothing.  append: off is ignored.  Sets mtime and ctime. */
+int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
+	       uint32_t n_iov, bool append);
+/* Longer reads as zeros; shorter never shows the cut bytes again. */
+int file_truncate(struct inode *in, uint64_t size);
+/* Its bytes and attributes so far are durable, or were not (and never are). */
+int file_sync(struct inode *in, bool data_only);
+/*
+ * The dirty runs are in slices in the batch's group or an earlier one, not
+ * yet durable: for rename over an existing name, and close after truncation.
+ */
+int file_settle(struct inode *in);
+/* What went wrong in the background since last asked: for close(2). */
+int file_take_error(struct inode *in);
+
+struct file_extent { /* one row of `extent list` */
+	uint64_t offset, length;
+	uint8_t kind; /* enum slice_kind */
+	struct extent_id extent;
+	uint32_t extent_offset;
+};
+int file_map(struct inode *in,
+	     int (*each)(void *ctx, const struct file_extent *row), void *ctx);
+
+struct files_status {
+	uint64_t inodes, dirty_bytes, memory_bytes;
+};
+void files_status(struct files *f, struct files_status *ret);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The namespace: names, links, attributes and extended attributes, and the
+ * view (dynfs/frontend.h) through which frontends use the pool.
+ *
+ * Each operation is one batch: a name, the inodes it touches and the parents'
+ * times are committed together.
+ */
+#ifndef TREE_TREE_H
+#define TREE_TREE_H
+
+#include <dynfs/frontend.h>
+#include <file/file.h>
+
+struct tree;
+
+struct tree_how {
+	struct meta *meta;
+	struct files *files;
+	struct extents *extents;
+	struct disks *disks;
+	uint8_t name_key[16];
+	bool readonly;
+};
+
+int tree_new(const struct tree_how *how, struct tree **ret);
+void tree_free(struct tree *t);
+/* A new pool: the root directory, owned by uid and gid, mode 0755. */
+int tree_make_root(struct tree *t, uint32_t uid, uint32_t gid);
+
+/* For frontends; valid until tree_free(). */
+const struct dynfs_fs_view *tree_view(struct tree *t);
+/* For struct meta_hooks: usage counters of the group. */
+void tree_closing_hook(void *ctx, struct batch *b);
+
+/* By path from the root, for commands; each get wants an inode_put(). */
+int tree_walk(struct tree *t, const char *path, struct inode **ret);
+/* All paths of an inode, one call each. */
+int tree_paths(struct tree *t, uint64_t ino,
+	       int (*each)(void *ctx, const char *path), void *ctx);
+
+#endif
