@@ -37,8 +37,8 @@ struct disk {
 	bool stale;            /* its label was older than the newest */
 	uint32_t domain, tier; /* interned tags; same number, same text */
 	uint64_t limit_bytes;
-	uint64_t device;    /* st_dev: disks on one device share room */
-	struct inst *store; /* NULL: none (missing, or log only) */
+	uint64_t device;        /* st_dev: disks on one device share room */
+	struct reg_inst *store; /* NULL: none (missing, or log only) */
 	atomic_uint_fast64_t reserved_bytes; /* promised to writes in flight */
 	atomic_uint_fast64_t reads, writes, read_bytes, write_bytes, errors;
 	atomic_uint inflight; /* operations now: how busy it is */
@@ -63,7 +63,7 @@ struct disks_how {
 	const char *pool_name;  /* must match the labels' unless NULL */
 	const char *avoid_path; /* mount point: no disk in it; may be NULL */
 	const char *store_plugin;
-	const struct reg_option *store_options; /* see registry.h */
+	const struct reg_setting *store_options; /* see registry.h */
 	uint32_t n_store_options;
 	uint32_t extent_bytes; /* create only */
 	unsigned n_io_threads;

@@ -22,7 +22,7 @@ struct extents;
 struct policy_def {
 	const char *name;
 	const char *redundancy; /* plugin */
-	const struct reg_option *options;
+	const struct reg_setting *options;
 	uint32_t n_options;
 	uint32_t k, m;
 	const char *checksum; /* plugin */
@@ -36,7 +36,7 @@ struct policy {
 	char name[POLICY_NAME_MAX + 1];
 	uint32_t k, m, block_bytes, digest_len;
 	uint32_t quantum, align; /* of the redundancy plugin */
-	struct inst *redundancy, *checksum;
+	struct reg_inst *redundancy, *checksum;
 	const struct policy *degraded; /* NULL: refuse */
 	char spec[128];                /* "erasure:4+2" */
 };
@@ -48,7 +48,7 @@ struct extents_how {
 	struct reg *reg;
 	struct disks *disks;
 	const char *placement_plugin;
-	const struct reg_option *placement_options;
+	const struct reg_setting *placement_options;
 	uint32_t n_placement_options;
 	const struct policy_def *defs;
 	uint32_t n_defs;

@@ -78,7 +78,7 @@ struct meta_how {
 	struct reg *reg;
 	struct disks *disks;
 	const char *engine_plugin;
-	const struct reg_option *engine_options;
+	const struct reg_setting *engine_options;
 	uint32_t n_engine_options;
 	uint32_t copies;       /* log disks wanted */
 	uint64_t memory_bytes; /* the engine's share */
