@@ -17,6 +17,7 @@
 
 #include <dynfs/placement.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -189,6 +190,7 @@ static inline void offer_pick_by_rank(struct offer *o, uint32_t n,
 			best = d;
 			best_used = used;
 		}
+		assert(best); /* offer_open() counted the disks */
 		best->taken = 1;
 		o->domain[best->domain].n_used++;
 		out[p] = best->index;

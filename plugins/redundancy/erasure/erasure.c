@@ -157,10 +157,10 @@ static int erasure_get_codec(struct erasure *e, uint32_t k, uint32_t m,
 static int erasure_encode(void *self, uint32_t k, uint32_t m, uint8_t **shard,
 			  size_t len)
 {
-	struct erasure_codec *c;
+	struct erasure_codec *c = NULL;
 	int err = erasure_get_codec(self, k, m, len, &c);
 
-	if (err < 0)
+	if (!c)
 		return err;
 	return len ? erasure_codec_encode(c, shard, len) : 0;
 }
@@ -169,11 +169,11 @@ static int erasure_rebuild(void *self, uint32_t k, uint32_t m, uint8_t **shard,
 			   size_t len, uint32_t have, uint32_t want)
 {
 	struct erasure *e = self;
-	struct erasure_codec *c;
+	struct erasure_codec *c = NULL;
 	uint32_t all;
 	int err = erasure_get_codec(e, k, m, len, &c);
 
-	if (err < 0)
+	if (!c)
 		return err;
 	all = UINT32_MAX >> (ERASURE_TOTAL_MAX - k - m);
 	if ((have | want) & ~all || have & want)
