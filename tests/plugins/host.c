@@ -107,7 +107,7 @@ const struct dynfs_plugin *test_load(const char *kind, const char *name)
 	void *so;
 
 	(void)snprintf(path, sizeof(path), "%s/%s/%s.so",
-		       dir ? dir : DYNFS_PLUGIN_OUTPUT, kind, name);
+		       dir ? dir : PLUGIN_OUTPUT_DIR, kind, name);
 	so = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!so)
 		return NULL;
