@@ -54,6 +54,11 @@ int batch_next(struct rd *r, uint8_t *ret_kind, const void **ret_key,
  */
 struct meta_hooks {
 	void *ctx;
+	/*
+	 * Early in meta_open(): gets and scans work from here on, on the
+	 * state that replay has reached.
+	 */
+	void (*opened)(void *ctx, struct meta *m);
 	/* The open group is about to close: last operations to put in. */
 	void (*closing)(void *ctx, struct batch *b);
 	/*
