@@ -8,9 +8,11 @@
  * instruction set at its first call and remembers it in a plain variable; so
  * create() makes that first call, before any second thread can.
  *
- * A block of 16 KiB is 16 of BLAKE3's chunks, enough to fill every lane of
- * AVX2 twice; hashing several blocks side by side gained nothing, so
- * sum_blocks is a loop that saves only the calls.
+ * A block of 16 KiB is 16 of BLAKE3's chunks, which fill every lane of AVX2
+ * twice, and reaches 95 % of the speed of one long piece.  So sum_blocks is a
+ * loop that saves the core the calls.  Rejected: hashing the inner nodes of
+ * many blocks side by side, which gains the other 5 % but needs the private
+ * header of the sources; and prefetching the next block, which gains nothing.
  */
 #include <dynfs/checksum.h>
 
