@@ -3,7 +3,10 @@
  * Metadata engines: an ordered map from byte strings to byte strings.
  * See dynfs-meta(3).
  *
- * Keys are compared as unsigned bytes, shorter first.  The core gives
+ * A key has 1 to DYNFS_META_KEY_MAX bytes and does not begin with a zero
+ * byte: those belong to the engine.  A value has 0 to DYNFS_META_VALUE_MAX.
+ * Anything else is -EINVAL.  Keys are compared as unsigned bytes; of two
+ * keys where one begins the other the shorter is first.  The core gives
  * batches in the order of their numbers, from one thread at a time; gets and
  * scans come from any thread meanwhile.  The truth is the core's commit log:
  * an engine needs no log of its own, only to remember, atomically with the
@@ -18,6 +21,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define DYNFS_META_KEY_MAX   4096u
+#define DYNFS_META_VALUE_MAX (16u << 20)
 
 struct dynfs_meta_span {
 	const void *data;
@@ -62,8 +68,9 @@ struct dynfs_meta_stats {
 	uint64_t keys; /* an estimate will do */
 };
 
-#define DYNFS_META_DURABLE  (1ull << 0) /* apply() is durable: no log needed */
-#define DYNFS_META_VOLATILE (1ull << 1) /* forgets all but checkpoints */
+#define DYNFS_META_DURABLE (1ull << 0) /* apply() is durable: no log needed */
+/* close() forgets what no flush() and no checkpoint() kept */
+#define DYNFS_META_VOLATILE (1ull << 1)
 
 struct dynfs_meta_iter; /* the engine's */
 
@@ -73,8 +80,11 @@ struct dynfs_meta_ops {
 
 	/*
 	 * ret_applied: the number of the last batch in there, 0 when empty.
-	 * -EUCLEAN when what is there is damaged: the core then starts from a
-	 * checkpoint.  path may be a checkpoint that the core has copied.
+	 * -ENOENT when nothing is there and CREATE is not given, -EBUSY when
+	 * another open has it, -EUCLEAN when what is there is damaged: the
+	 * core then starts from a checkpoint.  path may be a checkpoint that
+	 * the core has copied.  With RDONLY nothing below path is written,
+	 * and apply() and checkpoint() are -EROFS.
 	 */
 	int (*open)(void *self, const struct dynfs_meta_open *how,
 		    uint64_t *ret_applied);
@@ -115,12 +125,24 @@ struct dynfs_meta_ops {
 	/*
 	 * Make the directory path, which does not exist, a set of immutable
 	 * files from which open() restores the state of the last applied
-	 * batch.  Files that an earlier checkpoint had under the same name
-	 * have the same content.  Applies may go on meanwhile.
+	 * batch; all of them and the directory are durable.  The files may
+	 * share blocks with the engine's own (links), so nobody writes to
+	 * them.  Applies may go on meanwhile.  After an error nothing is left
+	 * at path.
 	 */
 	int (*checkpoint)(void *self, const char *path, uint64_t *ret_applied);
 
 	int (*stats)(void *self, struct dynfs_meta_stats *out);
+
+	/*
+	 * Optional.  Non-zero: of all checkpoints made from one engine
+	 * directory, none has other content in a file of this name, so a
+	 * mirror that has it need not read it again.  The promise ends with
+	 * the directory: one that was made anew, also from a copied
+	 * checkpoint, may give the name to other content.  Without it, and
+	 * for names where it is 0, the content has to be compared.
+	 */
+	int (*immutable)(void *self, const char *name);
 };
 
 #ifdef __cplusplus
