@@ -80,11 +80,11 @@ struct dynfs_meta_ops {
 
 	/*
 	 * ret_applied: the number of the last batch in there, 0 when empty.
-	 * -ENOENT when nothing is there and CREATE is not given, -EBUSY when
-	 * another open has it, -EUCLEAN when what is there is damaged: the
-	 * core then starts from a checkpoint.  path may be a checkpoint that
-	 * the core has copied.  With RDONLY nothing below path is written,
-	 * and apply() and checkpoint() are -EROFS.
+	 * -ENOENT when nothing is there, unless CREATE comes without RDONLY;
+	 * -EBUSY when another open has it; -EUCLEAN when what is there is
+	 * damaged: the core then starts from a checkpoint.  path may be a
+	 * checkpoint that the core has copied.  With RDONLY nothing below
+	 * path is written, and apply() and checkpoint() are -EROFS.
 	 */
 	int (*open)(void *self, const struct dynfs_meta_open *how,
 		    uint64_t *ret_applied);

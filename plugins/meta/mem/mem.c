@@ -174,10 +174,9 @@ static int mem_open_dir(struct mem *m)
 
 	if (err != -ENOENT)
 		return err;
-	if (!(m->flags & DYNFS_META_OPEN_CREATE))
+	if (!(m->flags & DYNFS_META_OPEN_CREATE) ||
+	    (m->flags & DYNFS_META_OPEN_RDONLY))
 		return m->host->fail(m->host, -ENOENT, "no map in %s", m->path);
-	if (m->flags & DYNFS_META_OPEN_RDONLY)
-		return 0;
 	err = os->stat(os, m->path, &st);
 	return err == -ENOENT ? mem_make_dir(m, m->path) : err;
 }
