@@ -170,14 +170,21 @@ struct key key_repair(struct extent_id x)
 	return of_extent('W', x);
 }
 
-struct key key_free(struct extent_id x)
+struct key key_free(struct extent_id x, uint64_t salt)
 {
-	return of_extent('Z', x);
+	struct key k = of_extent('Z', x);
+
+	put_be64(k.data + k.len, salt);
+	k.len += 8;
+	return k;
 }
 
-struct key key_intent(uint64_t ino)
+struct key key_intent(uint64_t ino, uint8_t kind)
 {
-	return of_ino('O', ino);
+	struct key k = of_ino('O', ino);
+
+	k.data[k.len++] = kind;
+	return k;
 }
 
 struct key key_xattr_ino(uint64_t ino)
@@ -286,10 +293,24 @@ int key_parse_extent(const void *key, size_t len, struct extent_id *ret)
 	uint8_t kind = rd8(&r);
 	struct extent_id x = rd_extent(&r);
 
-	if (rd_end(&r) < 0 ||
-	    (kind != 'E' && kind != 'L' && kind != 'W' && kind != 'Z'))
+	if (rd_end(&r) < 0 || (kind != 'E' && kind != 'L' && kind != 'W'))
 		return -EUCLEAN;
 	*ret = x;
+	return 0;
+}
+
+int key_parse_free(const void *key, size_t len, struct extent_id *ret,
+		   uint64_t *ret_salt)
+{
+	struct rd r = rd_of(key, len);
+	uint8_t kind = rd8(&r);
+	struct extent_id x = rd_extent(&r);
+	uint64_t salt = rd64be(&r);
+
+	if (rd_end(&r) < 0 || kind != 'Z')
+		return -EUCLEAN;
+	*ret = x;
+	*ret_salt = salt;
 	return 0;
 }
 
@@ -323,13 +344,16 @@ int key_parse_on_disk(const void *key, size_t len, uint32_t *ret_disk,
 	return 0;
 }
 
-int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino)
+int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino,
+		     uint8_t *ret_kind)
 {
 	struct rd r = parse(key, len, 'O', true);
 	uint64_t ino = rd64be(&r);
+	uint8_t kind = rd8(&r);
 
 	if (rd_end(&r) < 0)
 		return -EUCLEAN;
 	*ret_ino = ino;
+	*ret_kind = kind;
 	return 0;
 }

@@ -44,8 +44,8 @@ struct key key_ref_extent(struct extent_id x); /* prefix */
 struct key key_on_disk(uint32_t disk, struct extent_id x, uint16_t index);
 struct key key_on_disk_prefix(uint32_t disk);
 struct key key_repair(struct extent_id x);
-struct key key_free(struct extent_id x);
-struct key key_intent(uint64_t ino);
+struct key key_free(struct extent_id x, uint64_t salt);
+struct key key_intent(uint64_t ino, uint8_t kind);
 struct key key_xattr(uint64_t ino, const char *name, size_t len);
 struct key key_xattr_ino(uint64_t ino); /* prefix */
 struct key key_usage(uint8_t kind, uint32_t id);
@@ -58,14 +58,17 @@ int key_parse_dirent(const void *key, size_t len, uint64_t *ret_parent,
 		     uint64_t *ret_cookie);
 int key_parse_parent(const void *key, size_t len, uint64_t *ret_ino,
 		     uint64_t *ret_parent, uint64_t *ret_cookie);
-/* kinds E, L, W, Z: the extent */
+/* kinds E, L, W: the extent */
 int key_parse_extent(const void *key, size_t len, struct extent_id *ret);
+int key_parse_free(const void *key, size_t len, struct extent_id *ret,
+		   uint64_t *ret_salt);
 int key_parse_ref(const void *key, size_t len, struct extent_id *ret_extent,
 		  uint64_t *ret_ino, uint64_t *ret_chunk,
 		  uint64_t *ret_sequence);
 int key_parse_on_disk(const void *key, size_t len, uint32_t *ret_disk,
 		      struct extent_id *ret_extent, uint16_t *ret_index);
-int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino);
+int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino,
+		     uint8_t *ret_kind);
 
 struct inode_rec {
 	uint8_t flags;
@@ -148,7 +151,8 @@ int free_rec_get(const void *data, size_t len, struct free_rec *ret);
 enum intent_kind { INTENT_REMOVE = 1, INTENT_CUT };
 struct intent_rec {
 	uint8_t kind;
-	uint64_t chunk; /* CUT: from here on */
+	/* CUT: slices of this chunk and later ones, below the sequence */
+	uint64_t chunk, sequence;
 };
 void intent_rec_put(struct buf *b, const struct intent_rec *r);
 int intent_rec_get(const void *data, size_t len, struct intent_rec *ret);

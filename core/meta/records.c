@@ -371,8 +371,10 @@ void intent_rec_put(struct buf *b, const struct intent_rec *i)
 {
 	buf_put8(b, RECORD_VERSION);
 	buf_put8(b, i->kind);
-	if (i->kind == INTENT_CUT)
+	if (i->kind == INTENT_CUT) {
 		buf_put64(b, i->chunk);
+		buf_put64(b, i->sequence);
+	}
 }
 
 int intent_rec_get(const void *data, size_t len, struct intent_rec *ret)
@@ -381,8 +383,10 @@ int intent_rec_get(const void *data, size_t len, struct intent_rec *ret)
 	struct intent_rec i = { .kind = rd8(&r) };
 
 	bad_if(&r, i.kind != INTENT_REMOVE && i.kind != INTENT_CUT);
-	if (i.kind == INTENT_CUT)
+	if (i.kind == INTENT_CUT) {
 		i.chunk = rd64(&r);
+		i.sequence = rd64(&r);
+	}
 	if (rd_end(&r) < 0)
 		return -EUCLEAN;
 	*ret = i;

@@ -49,6 +49,7 @@ static void keys_come_back_from_their_bytes(void **state)
 	struct extent_id x;
 	uint32_t disk;
 	uint16_t index;
+	uint8_t kind;
 	struct key k;
 
 	(void)state;
@@ -71,15 +72,16 @@ static void keys_come_back_from_their_bytes(void **state)
 	assert_int_equal(key_parse_on_disk(k.data, k.len, &disk, &x, &index),
 			 0);
 	assert_true(disk == 77 && x.counter == 42 && index == 31);
-	k = key_intent(12);
-	assert_int_equal(key_parse_intent(k.data, k.len, &a), 0);
-	assert_true(a == 12);
+	k = key_intent(12, INTENT_CUT);
+	assert_int_equal(key_parse_intent(k.data, k.len, &a, &kind), 0);
+	assert_true(a == 12 && kind == INTENT_CUT);
 }
 
 static void a_key_of_another_shape_is_refused(void **state)
 {
 	struct key k = key_slice(1, 2, 3);
 	uint64_t a = 0, b = 0, c = 0;
+	uint8_t kind;
 
 	(void)state;
 	assert_int_equal(key_parse_slice(k.data, k.len - 1, &a, &b, &c),
@@ -90,7 +92,7 @@ static void a_key_of_another_shape_is_refused(void **state)
 	assert_true(!a && !b && !c);
 	k = key_dirent(1, 1ull << 63);
 	assert_int_equal(key_parse_dirent(k.data, k.len, &a, &b), -EUCLEAN);
-	assert_int_equal(key_parse_intent("", 0, &a), -EUCLEAN);
+	assert_int_equal(key_parse_intent("", 0, &a, &kind), -EUCLEAN);
 }
 
 static void names_fit_a_key_and_longer_ones_do_not_overrun_it(void **state)
@@ -322,7 +324,7 @@ static void small_records_come_back(void **state)
 			      .at = { { 1, 0, { { 1, 2 } } },
 				      { 300, 31, { { 0, 9 } } } } },
 			f2;
-	struct intent_rec i = { INTENT_CUT, 1ull << 50 }, i2;
+	struct intent_rec i = { INTENT_CUT, 1ull << 50, 77 }, i2;
 	struct usage_rec u = { UINT64_MAX, 128 }, u2;
 	AUTOBUF struct buf b = BUF_INIT;
 
@@ -338,7 +340,8 @@ static void small_records_come_back(void **state)
 	buf_clear(&b);
 	intent_rec_put(&b, &i);
 	assert_int_equal(intent_rec_get(b.data, b.len, &i2), 0);
-	assert_true(i2.kind == INTENT_CUT && i2.chunk == 1ull << 50);
+	assert_true(i2.kind == INTENT_CUT && i2.chunk == 1ull << 50 &&
+		    i2.sequence == 77);
 	buf_clear(&b);
 	usage_rec_put(&b, &u);
 	assert_int_equal(usage_rec_get(b.data, b.len, &u2), 0);
