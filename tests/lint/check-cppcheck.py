@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """cppcheck over the tree's C files: warnings, performance, portability.
 
-cppcheck keeps its own memory of unchanged files in the build folder.
+cppcheck keeps its own memory of unchanged files in the build folder.  Tests
+are left to clang-tidy: cppcheck follows neither cmocka's assertions nor a
+table of test data, and complains about both.
 """
 import os
 import shutil
@@ -11,7 +13,7 @@ import sys
 
 import lintlib
 
-PARTS = ("api/", "core/", "plugins/", "cmd/", "tests/")
+PARTS = ("api/", "core/", "plugins/", "cmd/")
 
 
 def main():

@@ -3,7 +3,7 @@
 """clang-tidy over every file of the tree that the build compiles.
 
 A clean file is remembered by the hash of all that its result depends on: the
-tool, .clang-tidy, the command line, its own text and the headers of the tree
+tool, its .clang-tidy, the command line, its own text and the headers of the tree
 below it.  So the second run costs nothing, and a change pays for what it
 touched.  (run-clang-tidy has no memory, and takes files of the system too.)
 """
@@ -43,11 +43,23 @@ def units(root, build):
             yield path, row["command"]
 
 
+def configs(root, path):
+    """The .clang-tidy files that hold for path."""
+    folder = os.path.dirname(path)
+    while True:
+        name = os.path.join(folder, ".clang-tidy")
+        if os.path.isfile(os.path.join(root, name)):
+            yield name
+        if not folder:
+            return
+        folder = os.path.dirname(folder)
+
+
 def key_of(root, tool_id, path, command):
-    seen = set()
+    seen = set(configs(root, path))
     closure(root, path, seen)
     digest = hashlib.sha256(f"{tool_id}\0{command}\0".encode())
-    for name in [".clang-tidy"] + sorted(seen):
+    for name in sorted(seen):
         with open(os.path.join(root, name), "rb") as f:
             digest.update(name.encode() + b"\0" + f.read() + b"\0")
     return digest.hexdigest()

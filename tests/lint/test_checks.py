@@ -345,6 +345,10 @@ class Deep(Tree):
         self.assertIn("0 files run, 1 known", self.run_check(*check)[1])
         self.put("core/a.h", C + "#define N 2\n")
         self.assertIn("1 files run, 0 known", self.run_check(*check)[1])
+        self.put("core/.clang-tidy", "InheritParentConfig: true\n"
+                 "Checks: -cert-err34-c\n")
+        self.assertIn("1 files run, 0 known", self.run_check(*check)[1])
+        self.assertIn("0 files run, 1 known", self.run_check(*check)[1])
 
     def test_a_file_with_findings_is_not_remembered(self):
         self.put("core/a.c", self.BAD)
