@@ -42,6 +42,13 @@ struct inode {
 	bool loaded, fresh;   /* fresh: not in the metadata yet */
 	bool dirty_attr;      /* rec is newer than what was committed */
 	uint64_t disk_size;   /* the size that a commit may write now */
+	atomic_uint marks;    /* tree's own; 0 when it comes into memory */
+	/* as inode_record() last counted it; exists: not fresh, not gone */
+	struct inode_counted {
+		bool exists;
+		uint32_t uid, gid, project;
+		uint64_t stored;
+	} counted;
 
 	/* Content: dirty runs and chunk maps; writers exclude all others. */
 	pthread_rwlock_t io;
@@ -77,7 +84,11 @@ int inode_get(struct files *f, uint64_t ino, struct inode **ret);
 int inode_new(struct files *f, const struct inode_rec *init,
 	      struct inode **ret);
 void inode_put(struct inode *in);
-/* Into the batch: its record as it may stand on disk now.  lock is held. */
+/*
+ * Into the batch: its record as it may stand on disk now, and batch_count()
+ * of what changed since the last time: owner, stored bytes, being there at
+ * all (an inode is counted until its record is deleted).  lock is held.
+ */
 void inode_record(struct inode *in, struct batch *b);
 void inode_attr(struct inode *in, struct dynfs_attr *ret); /* takes lock */
 struct dynfs_time files_now(struct files *f);

@@ -165,6 +165,7 @@ void policy_rec_put(struct buf *b, const struct policy_rec *r);
 /* -EOPNOTSUPP when it names transforms. */
 int policy_rec_get(const void *data, size_t len, struct policy_rec *ret);
 
+enum usage_kind { USAGE_UID = 1, USAGE_GID, USAGE_PROJECT };
 struct usage_rec {
 	uint64_t inodes, bytes;
 };

@@ -27,6 +27,13 @@ struct batch {
 		uint64_t token;
 	} * touched; /* owned */
 	uint32_t n_touched, cap_touched;
+	/* what the operations change in the usage records (format.md 4.9) */
+	struct batch_delta {
+		uint8_t kind; /* enum usage_kind */
+		uint32_t id;
+		int64_t inodes, bytes;
+	} * deltas; /* owned; one for each (kind, id) */
+	uint32_t n_deltas, cap_deltas;
 	int error;
 };
 
@@ -38,6 +45,14 @@ void batch_put(struct batch *b, const void *key, size_t key_len,
 void batch_delete(struct batch *b, const void *key, size_t key_len);
 /* The group is not durable before the disk has synced up to token. */
 void batch_touch(struct batch *b, uint32_t disk, uint64_t token);
+/*
+ * Account for what the operations do.  meta_commit() sums the deltas up for
+ * the group; the closing hook turns the sum into U records.  So a group holds
+ * absolute counters that are exact for it, at one record for each owner and
+ * group rather than three for each operation.
+ */
+void batch_count(struct batch *b, uint8_t kind, uint32_t id, int64_t inodes,
+		 int64_t bytes);
 #define AUTOBATCH __attribute__((cleanup(batch_done)))
 
 /* Walk encoded operations; 1: one, 0: the end, -EUCLEAN. */
@@ -59,7 +74,11 @@ struct meta_hooks {
 	 * state that replay has reached.
 	 */
 	void (*opened)(void *ctx, struct meta *m);
-	/* The open group is about to close: last operations to put in. */
+	/*
+	 * The open group takes no more batches (a commit meanwhile goes to the
+	 * next one): last operations to put in.  b is empty but for the sum
+	 * of all deltas of the group.
+	 */
 	void (*closing)(void *ctx, struct batch *b);
 	/*
 	 * The store of disk failed to sync what the group (its operations,
