@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading, checking, options, instances and typed calls, mostly against
+ * plugins that lie (tests/abi). */
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/os.h>
+#include <base/str.h>
+#include <registry/checksum.h>
+#include <registry/placement.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* cmocka wants the ones above before it */
+#include <cmocka.h>
+
+#define LIARS LIAR_DIR
+
+struct fixture {
+	struct reg *reg;
+	char dir[64]; /* dir/checksum: for copies */
+};
+
+static struct fixture fix;
+
+static char *in_dir(const char *name)
+{
+	char *path = str_printf("%s/checksum/%s", fix.dir, name);
+
+	assert_non_null(path);
+	return path;
+}
+
+static void copy_file(const char *from, const char *to, size_t max)
+{
+	FILE *in = fopen(from, "re"), *out = fopen(to, "we");
+	char some[4096];
+	size_t n;
+
+	assert_non_null(in);
+	assert_non_null(out);
+	while (max && (n = fread(some, 1, sizeof(some), in)) > 0) {
+		n = n < max ? n : max;
+		assert_int_equal(fwrite(some, 1, n, out), n);
+		max -= n;
+	}
+	assert_int_equal(fclose(in), 0);
+	assert_int_equal(fclose(out), 0);
+	assert_int_equal(chmod(to, 0644), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	(void)snprintf(fix.dir, sizeof(fix.dir), "/tmp/dynfs-reg-XXXXXX");
+	if (!mkdtemp(fix.dir))
+		return -1;
+	return reg_open(LIARS, &fix.reg);
+}
+
+static int tear_down(void **state)
+{
+	AUTOFREE char *command = str_printf("%s/checksum", fix.dir);
+	static const char *const names[] = {
+		"honest.so", "absent.so", "cut.so",   "text.so",
+		"pipe.so",   "Bad.so",    "crash.so",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
+		AUTOFREE char *path = in_dir(names[i]);
+
+		(void)unlink(path);
+	}
+	(void)rmdir(command);
+	(void)rmdir(fix.dir);
+	reg_close(fix.reg);
+	fix.reg = NULL;
+	return 0;
+}
+
+static void make_own_dir(struct reg **ret)
+{
+	AUTOFREE char *sub = str_printf("%s/checksum", fix.dir);
+
+	assert_int_equal(mkdir(sub, 0755), 0);
+	assert_int_equal(reg_open(fix.dir, ret), 0);
+}
+
+static void assert_says(int err, const char *part)
+{
+	if (!strstr(fail_text(err), part))
+		fail_msg("\"%s\" does not say \"%s\"", fail_text(err), part);
+}
+
+static void assert_refused(const char *name, const char *part)
+{
+	struct reg_plugin *p;
+	int r;
+
+	fail_clear();
+	r = reg_load(fix.reg, REG_CHECKSUM, name, &p);
+	if (r >= 0)
+		fail_msg("%s was loaded", name);
+	assert_says(r, part);
+	/* a sentence names the file */
+	assert_says(r, name);
+}
+
+static struct reg_plugin *load(const char *name)
+{
+	struct reg_plugin *p = NULL;
+	int r = reg_load(fix.reg, REG_CHECKSUM, name, &p);
+
+	if (r < 0)
+		fail_msg("%s: %s", name, fail_text(r));
+	return p;
+}
+
+static void a_lying_description_is_refused_with_its_reason(void **state)
+{
+	static const char *const lies[][2] = {
+		{ "wrong-magic", "begins with 12345678" },
+		{ "wrong-major", "built for ABI 2" },
+		{ "short-size", "24 bytes long" },
+		{ "odd-size", "bytes long" },
+		{ "wrong-name", "calls itself somebody" },
+		{ "no-kind", "of no kind" },
+		{ "two-kinds", "two kinds, store and checksum" },
+		{ "other-kind", "is a store, not a checksum" },
+		{ "no-create", "function create()" },
+		{ "no-version", "no version" },
+		{ "bad-threading", "threading" },
+		{ "short-ops", "function sum()" },
+		{ "missing-callback", "function sum()" },
+		{ "huge-digest", "200 bytes" },
+		{ "short-stride", "16 bytes long" },
+		{ "outside-config", "level lies outside" },
+		{ "wrong-width", "level has a member of the wrong width" },
+		{ "twice", "flag is there twice" },
+		{ "same-member", "options level and mood share" },
+		{ "bad-default", "level has a default that" },
+		{ "zero-not-allowed", "level has no default, and 0" },
+		{ "no-help", "flag has no help" },
+		{ "no-choices", "mood has no choices" },
+		{ "secret-format", "key is secret" },
+		{ "counter-twice", "counter sums is there twice" },
+		{ "null-entry", "describes nothing" },
+		{ "no-entry", "has no function dynfs_plugin_entry()" },
+		{ "borrowed-entry", "of its own" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); ++i)
+		assert_refused(lies[i][0], lies[i][1]);
+}
+
+static void
+longer_structs_of_a_later_release_are_read_as_far_as_known(void **state)
+{
+	struct reg_plugin *p = load("long-size");
+
+	(void)state;
+	assert_int_equal(p->desc.size, sizeof(struct dynfs_plugin));
+	p = load("long-stride");
+	assert_int_equal(p->n_options, 6);
+	assert_string_equal(p->options[3].name, "block-size");
+	assert_string_equal(p->options[5].help, "A secret");
+}
+
+static void
+a_plugin_that_is_absent_is_named_with_those_that_are_there(void **state)
+{
+	struct reg_plugin *p;
+
+	(void)state;
+	assert_int_equal(reg_load(fix.reg, REG_PLACEMENT, "pikcer", &p),
+			 -ENOENT);
+	assert_says(-ENOENT, "no plugin placement/pikcer");
+	assert_says(-ENOENT, "there is picker");
+	assert_int_equal(reg_load(fix.reg, REG_STORE, "../x", &p), -EINVAL);
+	assert_says(-EINVAL, "not a name");
+}
+
+static void a_plugin_is_loaded_once(void **state)
+{
+	struct reg *other;
+	struct reg_plugin *a = load("honest"), *b = load("honest"), *c;
+
+	(void)state;
+	assert_ptr_equal(a, b);
+	assert_int_equal(reg_open("/nowhere:" LIARS, &other), 0);
+	assert_string_equal(reg_dir(other, 0), "/nowhere");
+	assert_int_equal(reg_load(other, REG_CHECKSUM, "honest", &c), 0);
+	assert_ptr_equal(a, c);
+	reg_close(other);
+}
+
+static void a_file_that_others_may_write_is_refused(void **state)
+{
+	AUTOFREE char *path = in_dir("honest.so");
+	AUTOFREE char *sub = str_printf("%s/checksum", fix.dir);
+	struct reg_plugin *p;
+	struct reg *own;
+
+	(void)state;
+	make_own_dir(&own);
+	copy_file(LIARS "/checksum/honest.so", path, SIZE_MAX);
+	assert_int_equal(chmod(path, 0664), 0);
+	assert_int_equal(reg_load(own, REG_CHECKSUM, "honest", &p), -EPERM);
+	assert_says(-EPERM, "can be written by others");
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(chmod(sub, 0777), 0);
+	assert_int_equal(reg_load(own, REG_CHECKSUM, "honest", &p), -EPERM);
+	assert_says(-EPERM, "folder");
+	assert_int_equal(chmod(sub, 0755), 0);
+	assert_int_equal(reg_load(own, REG_CHECKSUM, "honest", &p), 0);
+	if (geteuid() == 0) {
+		AUTOFREE char *absent = in_dir("absent.so");
+
+		copy_file(LIARS "/checksum/honest.so", absent, SIZE_MAX);
+		assert_int_equal(chown(absent, 12345, 0), 0);
+		assert_int_equal(reg_load(own, REG_CHECKSUM, "absent", &p),
+				 -EPERM);
+		assert_says(-EPERM, "belongs to user 12345");
+	}
+	reg_close(own);
+}
+
+static void no_truncation_of_a_plugin_gets_past_the_checks(void **state)
+{
+	AUTOFREE char *path = in_dir("cut.so");
+	const char *from = LIARS "/checksum/honest.so";
+	struct reg_plugin *p;
+	struct reg *own;
+	struct stat st;
+
+	(void)state;
+	make_own_dir(&own);
+	assert_int_equal(stat(from, &st), 0);
+	for (size_t i = 0; i < 64; ++i) {
+		int r;
+
+		copy_file(from, path, (size_t)st.st_size * i / 64);
+		r = reg_load(own, REG_CHECKSUM, "cut", &p);
+		assert_true(r < 0);
+		assert_says(r, "cut.so");
+	}
+	reg_close(own);
+}
+
+static void what_is_no_shared_object_is_refused(void **state)
+{
+	AUTOFREE char *text = in_dir("text.so");
+	AUTOFREE char *pipe_path = in_dir("pipe.so");
+	struct reg_plugin *p;
+	struct reg *own;
+
+	(void)state;
+	make_own_dir(&own);
+	copy_file("/proc/self/cmdline", text, SIZE_MAX);
+	assert_true(reg_load(own, REG_CHECKSUM, "text", &p) < 0);
+	assert_says(-1, "is not a shared object");
+	copy_file("/proc/self/exe", text, 5000);
+	assert_true(reg_load(own, REG_CHECKSUM, "text", &p) < 0);
+	assert_int_equal(mkfifo(pipe_path, 0600), 0);
+	assert_true(reg_load(own, REG_CHECKSUM, "pipe", &p) < 0);
+	assert_says(-1, "not a regular file");
+	reg_close(own);
+}
+
+static void the_list_has_every_file_and_why_the_broken_ones_are(void **state)
+{
+	struct reg_entry *list;
+	size_t n, good = 0, broken = 0;
+
+	(void)state;
+	assert_int_equal(reg_list(fix.reg, &list, &n), 0);
+	for (size_t i = 0; i < n; ++i) {
+		good += list[i].plugin != NULL;
+		broken += list[i].error != NULL;
+		assert_true(!list[i].plugin == !!list[i].error);
+		if (i && list[i].kind == list[i - 1].kind)
+			assert_true(strcmp(list[i - 1].name, list[i].name) < 0);
+	}
+	assert_true(good >= 6);
+	assert_true(broken >= 25);
+	reg_list_free(list, n);
+}
+
+static void a_description_shows_options_and_counters_but_no_secret(void **state)
+{
+	AUTOBUF struct buf out = BUF_INIT;
+
+	(void)state;
+	reg_describe(load("honest"), &out);
+	buf_put8(&out, 0);
+	assert_int_equal(buf_error(&out), 0);
+	assert_non_null(strstr((char *)out.data, "level: integer 1..32"));
+	assert_non_null(strstr((char *)out.data, "size 4K..16M"));
+	assert_non_null(strstr((char *)out.data, "default 64K"));
+	assert_non_null(strstr((char *)out.data, "sums, stops"));
+	assert_non_null(strstr((char *)out.data, "secret"));
+}
+
+static void a_constructor_is_a_warning(void **state)
+{
+	struct reg_plugin *p = load("constructor");
+
+	(void)state;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	assert_non_null(p->warning);
+	assert_non_null(strstr(p->warning, "1 constructor "));
+#endif
+	assert_null(load("honest")->warning);
+	assert_non_null(p);
+}
+
+static void a_file_is_tried_in_a_child_that_may_crash(void **state)
+{
+	AUTOBUF struct buf out = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(reg_check_child(LIARS "/checksum/honest.so", &out), 0);
+	buf_put8(&out, 0);
+	assert_non_null(strstr((char *)out.data, "checksum/honest: lies"));
+	assert_int_equal(reg_check_child(LIARS "/checksum/twice.so", &out),
+			 -EINVAL);
+	assert_says(-1, "flag is there twice");
+	assert_int_equal(reg_check_child(LIARS "/crash/entry-exits.so", &out),
+			 -EINVAL);
+	assert_says(-1, "status 3");
+	assert_int_equal(reg_check_child(LIARS "/crash/entry-crashes.so", &out),
+			 -EINVAL);
+	assert_says(-1, "crashed with SIGSEGV");
+	assert_int_equal(reg_check_child(LIARS "/crash/load-crashes.so", &out),
+			 -EINVAL);
+	assert_says(-1, "crashed with SIGSEGV");
+}
+
+/* ---- options --------------------------------------------------------- */
+
+#define SET(k, f, t)                                                           \
+	{                                                                      \
+		.key = (k), .text = (t), .form = (f), .file = "pool.conf",     \
+		.line = 12                                                     \
+	}
+
+static struct reg_inst *inst_with(const struct reg_setting *set, size_t n)
+{
+	struct reg_inst *inst = NULL;
+	int r = reg_new(load("honest"), "disk a", set, n, os_real(), &inst);
+
+	if (r < 0)
+		fail_msg("%s", fail_text(r));
+	return inst;
+}
+
+static void settings_that_do_not_fit_say_where_and_what(void **state)
+{
+	static const struct {
+		struct reg_setting set;
+		const char *says;
+	} bad[] = {
+		{ SET("level", REG_NUMBER, "33"),
+		  "pool.conf:12: option level of plugin checksum/honest: "
+		  "expected integer 1..32, got 33" },
+		{ SET("level", REG_STRING, "8"), "got \"8\"" },
+		{ SET("level", REG_NUMBER, "0"), "expected integer 1..32" },
+		{ SET("level", REG_BOOL, "true"), "got true" },
+		{ SET("level", REG_OTHER, ""), "got a group or list" },
+		{ SET("flag", REG_NUMBER, "1"), "expected true or false" },
+		{ SET("block-size", REG_STRING, "1K"),
+		  "expected size 4K..16M, got \"1K\"" },
+		{ SET("block-size", REG_NUMBER, "-1"), "expected size" },
+		{ SET("mood", REG_STRING, "bad"),
+		  "one of \"good\", \"positive\"" },
+		{ SET("key", REG_NUMBER, "424242"),
+		  "expected string, got something else" },
+		{ SET("lvel", REG_NUMBER, "3"),
+		  "pool.conf:12: plugin checksum/honest has no option lvel; "
+		  "did you mean level?" },
+		{ SET("xyzzy", REG_NUMBER, "3"), "has no option xyzzy" },
+		{ SET("level", REG_NUMBER, "13"), "brings bad luck" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); ++i) {
+		struct reg_inst *inst;
+		int r;
+
+		fail_clear();
+		r = reg_new(load("honest"), "disk a", &bad[i].set, 1, os_real(),
+			    &inst);
+		assert_int_equal(r, -EINVAL);
+		assert_says(r, bad[i].says);
+		assert_null(strstr(fail_text(r), "424242"));
+	}
+}
+
+static void a_key_given_twice_is_refused(void **state)
+{
+	const struct reg_setting set[] = { SET("level", REG_NUMBER, "4"),
+					   SET("level", REG_NUMBER, "5") };
+
+	(void)state;
+	assert_int_equal(reg_check_settings(load("honest"), set, 2), -EINVAL);
+	assert_says(-EINVAL, "level is there twice");
+}
+
+static void format_options_are_canonical_and_compared(void **state)
+{
+	const struct reg_setting set[] = { SET("flag", REG_WORD, "yes"),
+					   SET("block-size", REG_STRING, "8K"),
+					   SET("word", REG_STRING, "a\nb") };
+	struct reg_inst *inst = inst_with(set, 3);
+	AUTOBUF struct buf out = BUF_INIT;
+	const char *text = "flag=true\nblock-size=8192\nword=a\\x0ab\n";
+	const char *other = "flag=true\nblock-size=4096\nword=a\\x0ab\n";
+	const char *part = "flag=true\nblock-size=8192\n";
+
+	(void)state;
+	reg_format_options(inst, &out);
+	buf_put8(&out, 0);
+	assert_string_equal((char *)out.data, text);
+	assert_int_equal(reg_format_check(inst, text, strlen(text)), 0);
+	assert_int_equal(reg_format_check(inst, other, strlen(other)), -EINVAL);
+	assert_says(-EINVAL, "written with block-size=4096, which can not "
+			     "change to block-size=8192");
+	/* what is not there had its default, and the default is no word */
+	assert_int_equal(reg_format_check(inst, part, strlen(part)), -EINVAL);
+	assert_int_equal(reg_format_check(inst, "shape=7\n", 8), -EINVAL);
+	assert_says(-EINVAL, "does not know");
+	reg_free(inst);
+	inst = inst_with(set, 2);
+	assert_int_equal(reg_format_check(inst, part, strlen(part)), 0);
+	reg_free(inst);
+}
+
+/* ---- instances ------------------------------------------------------- */
+
+static void an_instance_starts_once_and_stops_once(void **state)
+{
+	struct reg_inst *inst = inst_with(NULL, 0);
+
+	(void)state;
+	assert_true(reg_memory(inst) > 0);
+	assert_int_equal(reg_start(inst), 0);
+	assert_int_equal(reg_start(inst), -EINVAL);
+	reg_stop(inst);
+	reg_stop(inst);
+	assert_int_equal(reg_counter(inst, 1), 1);
+	assert_int_equal(reg_start(inst), -EINVAL);
+	reg_free(inst);
+}
+
+static struct reg_inst *moody(const char *name, const char *mood)
+{
+	const struct reg_setting set = SET("mood", REG_STRING, mood);
+	struct reg_inst *inst = NULL;
+
+	assert_int_equal(
+	    reg_new(load(name), "disk a", &set, 1, os_real(), &inst), 0);
+	return inst;
+}
+
+static void answers_that_mean_nothing_become_errors_with_texts(void **state)
+{
+	struct reg_inst *inst = moody("honest", "positive");
+	uint8_t out[32];
+
+	(void)state;
+	assert_int_equal(reg_checksum_sum(inst, "x", 1, out), -EIO);
+	assert_says(-EIO, "answered 5 to sum()");
+	reg_free(inst);
+	/* in parentheses: cmocka has a macro of that name */
+	(void)(fail)(-EPERM, "an older text");
+	inst = moody("honest", "silent");
+	assert_int_equal(reg_checksum_sum(inst, "x", 1, out), -EUCLEAN);
+	assert_says(-EUCLEAN, "checksum/honest disk a: sum() failed");
+	reg_free(inst);
+	inst = moody("honest", "says");
+	assert_int_equal(reg_checksum_sum(inst, "x", 1, out), -EUCLEAN);
+	assert_string_equal(fail_text(-EUCLEAN), "disk a: the block is odd");
+	reg_free(inst);
+}
+
+static void memory_is_counted_limited_and_aligned(void **state)
+{
+	struct reg_inst *inst = moody("honest", "hoards");
+	size_t before = reg_memory(inst);
+	uint8_t out[32];
+
+	(void)state;
+	assert_int_equal(reg_checksum_sum(inst, "x", 100000, out), 0);
+	assert_int_equal(reg_memory(inst), before);
+	assert_int_equal(reg_memory_peak(inst), before + 100000);
+	reg_limit_memory(inst, before + 1000);
+	assert_int_equal(reg_checksum_sum(inst, "x", 1001, out), -ENOMEM);
+	assert_int_equal(reg_checksum_sum(inst, "x", 1000, out), 0);
+	assert_int_equal(reg_memory(inst), before);
+	assert_int_equal(reg_counter(inst, 0), 3);
+	assert_int_equal(reg_counter(inst, 99), 0);
+	reg_free(inst);
+}
+
+static void blocks_are_summed_one_by_one_where_the_plugin_can_not(void **state)
+{
+	struct reg_inst *inst = inst_with(NULL, 0);
+	uint8_t data[1000], each[32], all[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); ++i)
+		data[i] = (uint8_t)(i * 7);
+	for (size_t i = 0; i < 4; ++i)
+		assert_int_equal(reg_checksum_sum(inst, data + i * 300,
+						  i < 3 ? 300 : 100,
+						  each + 8 * i),
+				 0);
+	assert_int_equal(reg_checksum_sum_blocks(inst, data, 1000, 300, all),
+			 0);
+	assert_memory_equal(each, all, 32);
+	assert_int_equal(reg_checksum_sum_blocks(inst, data, 1000, 0, all),
+			 -EINVAL);
+	reg_free(inst);
+}
+
+struct caller {
+	pthread_t thread;
+	struct reg_inst *inst;
+	int own, all; /* calls that met another of the instance, the plugin */
+};
+
+static void *call_often(void *arg)
+{
+	struct caller *c = arg;
+
+	for (int i = 0; i < 20; ++i) {
+		uint8_t out[32];
+
+		if (reg_checksum_sum(c->inst, "x", 1, out) < 0)
+			return (void *)1;
+		c->own += out[0];
+		c->all += out[1];
+	}
+	return NULL;
+}
+
+static void overlap(const char *name, int *ret_own, int *ret_all)
+{
+	struct reg_inst *a = moody(name, "overlap");
+	struct reg_inst *b = moody(name, "overlap");
+	struct caller c[4] = { { 0 } };
+
+	*ret_own = *ret_all = 0;
+	for (int i = 0; i < 4; ++i) {
+		c[i].inst = i % 2 ? b : a;
+		assert_int_equal(
+		    pthread_create(&c[i].thread, NULL, call_often, &c[i]), 0);
+	}
+	for (int i = 0; i < 4; ++i) {
+		void *bad;
+
+		assert_int_equal(pthread_join(c[i].thread, &bad), 0);
+		assert_null(bad);
+		*ret_own += c[i].own;
+		*ret_all += c[i].all;
+	}
+	reg_free(a);
+	reg_free(b);
+}
+
+static void the_core_locks_as_the_plugin_declared(void **state)
+{
+	int own, all;
+
+	(void)state;
+	overlap("serial", &own, &all);
+	assert_int_equal(own, 0);
+	assert_int_equal(all, 0);
+	overlap("honest", &own, &all);
+	assert_int_equal(own, 0);
+	assert_true(all > 0);
+	overlap("parallel", &own, &all);
+	assert_true(own > 0);
+}
+
+static void picks_that_break_a_rule_are_not_believed(void **state)
+{
+	static const struct {
+		const char *mood, *says;
+	} moods[] = { { "good", NULL },
+		      { "twice", "a disk twice" },
+		      { "range", "disk 5 of 5" },
+		      { "in-use", "holds a fragment" },
+		      { "domain-twice", "domain twice" } };
+	const struct dynfs_placement_disk disks[5] = {
+		{ .id = 1, .domain = 1 },
+		{ .id = 2, .domain = 2 },
+		{ .id = 3, .domain = 3 },
+		{ .id = 4, .domain = 1 },
+		{ .id = 5, .domain = 4, .in_use = 1 },
+	};
+	struct dynfs_placement_request q = { .size = sizeof(q),
+					     .disks = disks,
+					     .disk_size = sizeof(*disks),
+					     .n_disks = 5,
+					     .n_pick = 3 };
+	struct reg_plugin *p;
+	uint32_t out[32];
+
+	(void)state;
+	assert_int_equal(reg_load(fix.reg, REG_PLACEMENT, "picker", &p), 0);
+	for (size_t i = 0; i < sizeof(moods) / sizeof(*moods); ++i) {
+		const struct reg_setting set =
+		    SET("mood", REG_STRING, moods[i].mood);
+		struct reg_inst *inst;
+		int r;
+
+		assert_int_equal(reg_new(p, "here", &set, 1, os_real(), &inst),
+				 0);
+		q.n_pick = 3;
+		r = reg_placement_pick(inst, &q, out);
+		assert_int_equal(r, moods[i].says ? -EIO : 0);
+		if (moods[i].says)
+			assert_says(r, moods[i].says);
+		q.n_pick = 5;
+		assert_int_equal(reg_placement_pick(inst, &q, out), -EINVAL);
+		assert_says(-EINVAL, "5 disks are needed, 4 can");
+		reg_free(inst);
+	}
+}
+
+static void domains_may_repeat_when_there_are_too_few(void **state)
+{
+	const struct dynfs_placement_disk disks[4] = {
+		{ .id = 1, .domain = 1 },
+		{ .id = 2, .domain = 2 },
+		{ .id = 3, .domain = 1 },
+		{ .id = 4, .domain = 2 },
+	};
+	const struct dynfs_placement_request q = { .size = sizeof(q),
+						   .disks = disks,
+						   .disk_size = sizeof(*disks),
+						   .n_disks = 4,
+						   .n_pick = 4 };
+	struct reg_inst *inst;
+	struct reg_plugin *p;
+	uint32_t out[32];
+
+	(void)state;
+	assert_int_equal(reg_load(fix.reg, REG_PLACEMENT, "picker", &p), 0);
+	assert_int_equal(reg_new(p, "", NULL, 0, NULL, &inst), 0);
+	assert_int_equal(reg_placement_pick(inst, &q, out), 0);
+	reg_free(inst);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_lying_description_is_refused_with_its_reason),
+		T(longer_structs_of_a_later_release_are_read_as_far_as_known),
+		T(a_plugin_that_is_absent_is_named_with_those_that_are_there),
+		T(a_plugin_is_loaded_once),
+		T(a_file_that_others_may_write_is_refused),
+		T(no_truncation_of_a_plugin_gets_past_the_checks),
+		T(what_is_no_shared_object_is_refused),
+		T(the_list_has_every_file_and_why_the_broken_ones_are),
+		T(a_description_shows_options_and_counters_but_no_secret),
+		T(a_constructor_is_a_warning),
+		T(a_file_is_tried_in_a_child_that_may_crash),
+		T(settings_that_do_not_fit_say_where_and_what),
+		T(a_key_given_twice_is_refused),
+		T(format_options_are_canonical_and_compared),
+		T(an_instance_starts_once_and_stops_once),
+		T(answers_that_mean_nothing_become_errors_with_texts),
+		T(memory_is_counted_limited_and_aligned),
+		T(blocks_are_summed_one_by_one_where_the_plugin_can_not),
+		T(the_core_locks_as_the_plugin_declared),
+		T(picks_that_break_a_rule_are_not_believed),
+		T(domains_may_repeat_when_there_are_too_few),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
