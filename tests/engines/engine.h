@@ -26,7 +26,7 @@ int engine_open(struct engine *e, const char *path, uint32_t flags,
 		uint64_t memory_bytes, uint64_t *ret_applied);
 void engine_close(struct engine *e);
 
-/* A fresh folder below TMPDIR; folder_drop() removes all and frees. */
+/* A fresh folder below TMPDIR, else in memory; folder_drop() removes all and frees. */
 char *folder_new(void);
 void folder_drop(char *path);
 void folder_remove(const char *path);
