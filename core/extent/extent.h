@@ -92,6 +92,8 @@ int extents_policy_fits(struct extents *x, const struct policy *p);
 /* Whose bytes they are: one for each slice that will point into the extent. */
 struct extent_owner {
 	uint64_t ino, generation, file_offset, sequence;
+	/* when the bytes were first written; epoch 0: now */
+	uint64_t epoch, number;
 	uint32_t length, extent_offset;
 };
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Dropping references.
+ *
+ * Whether a reference is the last one is asked of the back references
+ * themselves: those in the metadata less those that the batch in hand deletes.
+ * One drop at a time, from the question until its batch is committed, makes
+ * the answer true when two files share a packed extent and both let go.
+ */
+#include <extent/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+void extent_drop_begin(struct extents *x)
+{
+	(void)pthread_mutex_lock(&x->drop_lock);
+}
+
+static struct dropping *dropping_find(struct extents *x, struct extent_id id)
+{
+	struct hnode *n = hmap_find(&x->dropping, extent_hash(id));
+
+	for (; n; n = hmap_next(n)) {
+		struct dropping *d = container_of(n, struct dropping, node);
+
+		if (extent_same(d->id, id))
+			return d;
+	}
+	return NULL;
+}
+
+static int dropping_get(struct extents *x, struct extent_id id,
+			struct dropping **ret)
+{
+	struct dropping *d = dropping_find(x, id);
+	AUTOBUF struct buf value = BUF_INIT;
+	struct key key = key_live(id);
+	int r;
+
+	if (!d) {
+		d = (struct dropping *)calloc(1, sizeof(*d));
+		if (!d)
+			return -ENOMEM;
+		d->id = id;
+		r = meta_get(x->meta, key.data, key.len, &value);
+		if (r < 0 && r != -ENOENT) {
+			free(d);
+			return r;
+		}
+		if (r >= 0) {
+			struct rd rd = rd_of(value.data, value.len);
+
+			(void)rd8(&rd);
+			d->live_bytes = rd_var(&rd);
+		}
+		hmap_add(&x->dropping, &d->node, extent_hash(id));
+	}
+	*ret = d;
+	return 0;
+}
+
+struct count_refs {
+	uint32_t n, enough;
+};
+
+static int count_ref(void *ctx, const void *key, size_t key_len,
+		     const void *value, size_t value_len)
+{
+	struct count_refs *c = (struct count_refs *)ctx;
+
+	(void)key;
+	(void)key_len;
+	(void)value;
+	(void)value_len;
+	return ++c->n >= c->enough;
+}
+
+/* All of its keys go; what its fragments occupy is queued to be freed. */
+static int drop_extent(struct extents *x, struct dropping *d, struct batch *b)
+{
+	AUTOBUF struct buf value = BUF_INIT;
+	struct key key = key_extent(d->id);
+	struct extent_rec rec;
+	int r = meta_get(x->meta, key.data, key.len, &value);
+
+	if (r >= 0)
+		r = extent_rec_get(value.data, value.len, &rec);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	batch_delete(b, key.data, key.len);
+	key = key_live(d->id);
+	batch_delete(b, key.data, key.len);
+	for (uint32_t i = 0; i < rec.k + rec.m; ++i) {
+		const struct fragment_rec *f = &rec.fragments[i];
+
+		if (!f->disk)
+			continue;
+		d->free.at[d->free.n].disk = f->disk;
+		d->free.at[d->free.n].index = i;
+		d->free.at[d->free.n++].place = f->place;
+		key = key_on_disk(f->disk, d->id, (uint16_t)i);
+		batch_delete(b, key.data, key.len);
+	}
+	key = key_repair(d->id);
+	buf_clear(&value);
+	if (meta_get(x->meta, key.data, key.len, &value) >= 0) {
+		batch_delete(b, key.data, key.len);
+		repair_count(x, -1, -(int64_t)rec.plain_len);
+	}
+	buf_clear(&value);
+	free_rec_put(&value, &d->free);
+	key = key_free(d->id, 0);
+	batch_put(b, key.data, key.len, value.data, value.len);
+	d->freed = true;
+	return buf_error(&value) < 0 ? -ENOMEM : b->error;
+}
+
+int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
+		 uint64_t chunk, uint64_t sequence, uint32_t length,
+		 struct batch *b)
+{
+	struct key key = key_ref(id, ino, chunk, sequence);
+	struct key all = key_ref_extent(id);
+	AUTOBUF struct buf value = BUF_INIT;
+	struct count_refs count = { 0 };
+	struct dropping *d;
+	int r = dropping_get(x, id, &d);
+
+	if (r < 0 || d->freed)
+		return r;
+	batch_delete(b, key.data, key.len);
+	d->n_unrefs++;
+	d->live_bytes -= length < d->live_bytes ? length : d->live_bytes;
+	count.enough = d->n_unrefs + 1;
+	r = meta_scan(x->meta, all.data, all.len, NULL, 0, count_ref, &count);
+	if (r < 0)
+		return r;
+	if (count.n <= d->n_unrefs)
+		return drop_extent(x, d, b);
+	key = key_live(id);
+	buf_put8(&value, 1);
+	buf_put_var(&value, d->live_bytes);
+	batch_put(b, key.data, key.len, value.data, value.len);
+	return buf_error(&value) < 0 ? -ENOMEM : b->error;
+}
+
+void extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
+		uint64_t chunk, uint64_t sequence, struct batch *b)
+{
+	static const uint8_t version[1] = { 1 };
+	struct key key = key_ref(id, ino, chunk, sequence);
+
+	(void)x;
+	batch_put(b, key.data, key.len, version, sizeof(version));
+}
+
+/* After the commit, so the open group is that of the batch or a later one. */
+void extent_drop_end(struct extents *x)
+{
+	uint64_t number = meta_open_number(x->meta);
+	struct hnode *n;
+
+	while ((n = hmap_iter(&x->dropping, NULL))) {
+		struct dropping *d = container_of(n, struct dropping, node);
+
+		if (d->freed) {
+			cache_drop(x, d->id);
+			reclaim_add(x, d->id, 0, number, &d->free);
+		}
+		hmap_remove(&x->dropping, n);
+		free(d);
+	}
+	(void)pthread_mutex_unlock(&x->drop_lock);
+}
