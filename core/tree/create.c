@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * New names: for new inodes of every type, and for old ones (link).
+ *
+ * A new inode begins with nlink 0 and gets its owner, group and policy from
+ * the parent under the parent's lock, in the operation that names it.  If the
+ * operation fails it is an inode without a name and without a record, which
+ * vanishes with the last put.
+ *
+ * The policy id is copied from the parent at birth (without the flag that
+ * says it was set by hand), as the group of a set-gid directory is: content
+ * then needs no walk to the root to know how it is stored, and a file keeps
+ * its form when it is moved.
+ */
+#include <tree/private.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct node_spec {
+	const char *name;
+	const char *target; /* of a symbolic link, else NULL */
+	const struct dynfs_caller *who;
+	uint64_t rdev;
+	uint32_t mode;
+};
+
+/* What it takes from its parent and its birth. */
+static void node_fill(const struct op *op, struct inode_rec *rec,
+		      const struct inode *dir)
+{
+	bool is_dir = S_ISDIR(rec->mode);
+
+	rec->nlink = is_dir ? 2 : 1;
+	rec->parent = is_dir ? dir->ino : 0;
+	rec->policy = dir->rec.policy;
+	rec->project = dir->rec.project;
+	if (dir->rec.mode & S_ISGID) {
+		rec->gid = dir->rec.gid;
+		if (is_dir)
+			rec->mode |= S_ISGID;
+	}
+	rec->atime = op->now;
+	rec->mtime = op->now;
+	rec->ctime = op->now;
+	rec->btime = op->now;
+}
+
+/* Both are locked. */
+static int node_enter(struct op *op, struct inode *dir, struct inode *in,
+		      const char *name)
+{
+	struct slot s;
+	int r = dir_check(dir);
+
+	if (r < 0)
+		return r;
+	r = name_find(op->t, dir->ino, name, &s);
+	if (r < 0)
+		return r;
+	if (s.found)
+		return -EEXIST;
+	node_fill(op, op_change(op, in), dir);
+	in->disk_size = in->rec.size;
+	if (S_ISDIR(in->rec.mode))
+		op_change(op, dir)->nlink++;
+	(void)op_change_names(op, dir);
+	name_put(&op->batch, dir->ino, s.cookie, name, in->ino, in->rec.mode);
+	return op_commit(op);
+}
+
+static int node_add(struct tree *t, struct inode *dir, struct inode *in,
+		    const char *name)
+{
+	struct inode *both[] = { dir, in };
+	AUTOOP struct op op;
+
+	op_begin(&op, t, both, 2);
+	return node_enter(&op, dir, in, name);
+}
+
+static int new_name_check(struct tree *t, const char *name)
+{
+	int r = tree_writable(t);
+
+	if (!r)
+		r = name_check(name);
+	if (!r && name_is_dot(name))
+		r = -EEXIST;
+	return r ? r : room_check(t);
+}
+
+/*
+ * The new inode, with a lookup reference: it is taken before the name can be
+ * seen, else who unlinks it at once would have it reclaimed under us.
+ */
+static int node_make(struct tree *t, uint64_t parent,
+		     const struct node_spec *spec, struct inode **ret)
+{
+	struct inode_rec rec = { .mode = spec->mode,
+				 .uid = spec->who->uid,
+				 .gid = spec->who->gid,
+				 .rdev = spec->rdev };
+	AUTOINODE struct inode *dir = NULL;
+	AUTOINODE struct inode *in = NULL;
+	int r = new_name_check(t, spec->name);
+
+	if (r < 0)
+		return r;
+	if (spec->target) {
+		rec.target = spec->target;
+		rec.target_len = (uint32_t)strlen(spec->target);
+		rec.size = rec.target_len;
+	}
+	r = inode_get(t->files, parent, &dir);
+	if (r < 0)
+		return r;
+	r = inode_new(t->files, &rec, &in);
+	if (r < 0)
+		return r;
+	atomic_fetch_or(&in->marks, MARK_NO_XATTR | MARK_NO_CAPS);
+	atomic_store(&in->lookups, 1); /* its get stays with it */
+	r = node_add(t, dir, in, spec->name);
+	if (r < 0) {
+		atomic_store(&in->lookups, 0);
+		return r;
+	}
+	*ret = TAKE(in);
+	return 0;
+}
+
+static int node_answer(struct tree *t, uint64_t parent,
+		       const struct node_spec *spec, struct dynfs_attr *ret)
+{
+	struct inode *in;
+	int r = node_make(t, parent, spec, &in);
+
+	if (r < 0)
+		return r;
+	inode_attr(in, ret);
+	return 0;
+}
+
+static uint32_t masked(uint32_t mode, const struct dynfs_caller *who)
+{
+	return mode & 07777u & ~(who->umask & 0777u);
+}
+
+int view_mknod(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+	       uint64_t rdev, const struct dynfs_caller *who,
+	       struct dynfs_attr *ret)
+{
+	uint32_t type = mode & S_IFMT ? mode & S_IFMT : S_IFREG;
+	bool device = type == S_IFCHR || type == S_IFBLK;
+	struct node_spec spec = { .name = name,
+				  .who = who,
+				  .mode = type | masked(mode, who),
+				  .rdev = device ? rdev : 0 };
+
+	if (type == S_IFDIR)
+		return -EPERM;
+	if (!device && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK)
+		return -EINVAL;
+	return node_answer(ctx, parent, &spec, ret);
+}
+
+int view_mkdir(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+	       const struct dynfs_caller *who, struct dynfs_attr *ret)
+{
+	struct node_spec spec = { .name = name,
+				  .who = who,
+				  .mode = S_IFDIR | masked(mode, who) };
+
+	return node_answer(ctx, parent, &spec, ret);
+}
+
+int view_symlink(void *ctx, uint64_t parent, const char *name,
+		 const char *target, const struct dynfs_caller *who,
+		 struct dynfs_attr *ret)
+{
+	struct node_spec spec = { .name = name,
+				  .target = target,
+				  .who = who,
+				  .mode = S_IFLNK | 0777 };
+	size_t len = strnlen(target, SYMLINK_MAX + 1);
+
+	if (!len)
+		return -ENOENT;
+	if (len > SYMLINK_MAX)
+		return -ENAMETOOLONG;
+	return node_answer(ctx, parent, &spec, ret);
+}
+
+int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+		uint32_t flags, const struct dynfs_caller *who,
+		struct dynfs_attr *ret)
+{
+	struct tree *t = ctx;
+	struct node_spec spec = { .name = name,
+				  .who = who,
+				  .mode = S_IFREG | masked(mode, who) };
+	struct inode *in, *open;
+	int r = node_make(t, parent, &spec, &in);
+
+	if (r < 0)
+		return r;
+	r = inode_get(t->files, in->ino, &open);
+	if (r < 0) {
+		tree_unhold(in, 1);
+		return r;
+	}
+	inode_attr(in, ret);
+	inode_opened(open, flags);
+	return 0;
+}
+
+static int link_enter(struct op *op, struct inode *dir, struct inode *in,
+		      const char *name)
+{
+	struct inode_rec *rec;
+	struct slot s;
+	int r = dir_check(dir);
+
+	if (r < 0)
+		return r;
+	if (S_ISDIR(in->rec.mode))
+		return -EPERM;
+	r = name_find(op->t, dir->ino, name, &s);
+	if (r < 0)
+		return r;
+	if (s.found)
+		return -EEXIST;
+	if (!in->rec.nlink)
+		return -ENOENT;
+	if (in->rec.nlink >= LINKS_MAX)
+		return -EMLINK;
+	rec = op_change(op, in);
+	rec->nlink++;
+	rec->ctime = op->now;
+	(void)op_change_names(op, dir);
+	name_put(&op->batch, dir->ino, s.cookie, name, in->ino, rec->mode);
+	return op_commit(op);
+}
+
+static int link_add(struct tree *t, struct inode *dir, struct inode *in,
+		    const char *name)
+{
+	struct inode *both[] = { dir, in };
+	AUTOOP struct op op;
+
+	op_begin(&op, t, both, 2);
+	return link_enter(&op, dir, in, name);
+}
+
+int view_link(void *ctx, uint64_t ino, uint64_t parent, const char *name,
+	      struct dynfs_attr *ret)
+{
+	struct tree *t = ctx;
+	AUTOINODE struct inode *dir = NULL;
+	AUTOINODE struct inode *in = NULL;
+	int r = new_name_check(t, name);
+
+	if (r < 0)
+		return r;
+	r = inode_get(t->files, parent, &dir);
+	if (r < 0)
+		return r;
+	r = inode_get(t->files, ino, &in);
+	if (r < 0)
+		return r;
+	r = link_add(t, dir, in, name);
+	if (r < 0)
+		return r;
+	inode_attr(in, ret);
+	tree_hold(TAKE(in));
+	return 0;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of tree/: operations (struct op), names (struct slot), and what the
+ * view's functions share.
+ *
+ * Locks: tree.rename_lock, then inode.lock of every inode that an operation
+ * changes by ascending number, then those of the modules below.  No inode is
+ * got, put or looked up by name from disk with a wish to lock it later while
+ * a lock is held: an operation finds its inodes first, locks them all, and
+ * looks whether the names still say the same.
+ */
+#ifndef TREE_PRIVATE_H
+#define TREE_PRIVATE_H
+
+#include <base/cleanup.h>
+#include <base/hmap.h>
+#include <tree/tree.h>
+
+#define LINKS_MAX   65000u
+#define SYMLINK_MAX 4095u
+#define XATTR_VALUE 65536u
+#define XATTR_LIST  65536u
+
+#define READ_BUFFER_BYTES (1u << 20)
+#define READ_BUFFERS      16u /* at most; the rest waits */
+#define READ_BYTES_MAX    (16u << 20)
+
+#define USAGE_CACHE 4096u /* counters in memory */
+#define ROOM_NS     100000000
+#define ROOM_BYTES  (16u << 20) /* kept for metadata */
+
+/* inode.marks: what is known or due, in memory only */
+#define MARK_NO_XATTR 1u /* it has none at all */
+#define MARK_NO_CAPS  2u /* no security.capability */
+#define MARK_SETTLE   4u /* was cut to nothing: settle at close */
+
+struct usage {
+	pthread_mutex_t lock;
+	struct hmap map;
+	uint64_t n_inodes; /* of all uids */
+};
+
+struct room { /* what disks_capacity() said last */
+	pthread_mutex_t lock;
+	bool known;
+	struct dynfs_time at;
+	uint64_t total_bytes, free_bytes, reserve_bytes;
+};
+
+struct buffers { /* for reads */
+	pthread_mutex_t lock;
+	pthread_cond_t given;
+	void *idle[READ_BUFFERS];
+	unsigned n_idle, n_made;
+};
+
+typedef uint64_t name_hash(const uint8_t key[16], const void *name, size_t len);
+
+struct tree {
+	struct meta *meta;
+	struct files *files;
+	struct extents *extents;
+	struct disks *disks;
+	uint8_t name_key[16];
+	bool readonly;
+	name_hash *hash; /* tests put a weak one here */
+	/* directories change their parent under it only */
+	pthread_mutex_t rename_lock;
+	struct usage usage;
+	struct room room;
+	struct buffers buffers;
+	struct dynfs_fs_view view;
+};
+
+static inline void cleanup_inode(struct inode **in)
+{
+	if (*in)
+		inode_put(*in);
+}
+#define AUTOINODE CLEANUP(cleanup_inode)
+
+/* ---- operations: tree.c ---------------------------------------------- */
+
+#define OP_INODES 4u
+#define OP_TRIES  1000 /* another thread was faster */
+
+/* One change of the name space: locks, the batch, and the way back. */
+struct op {
+	struct tree *t;
+	struct batch batch;
+	struct dynfs_time now;
+	struct op_inode {
+		struct inode *in; /* locked */
+		struct inode_rec was;
+		struct inode_counted counted;
+		bool fresh, changed;
+	} at[OP_INODES]; /* ascending, no twins */
+	unsigned n;
+	bool committed;
+};
+
+/* Locks all of in (NULLs and twins are left out). */
+void op_begin(struct op *op, struct tree *t, struct inode *const *in,
+	      unsigned n);
+/* Its record goes into the batch at the end. */
+struct inode_rec *op_change(struct op *op, struct inode *in);
+/* mtime and ctime, of a directory whose names change */
+struct inode_rec *op_change_names(struct op *op, struct inode *dir);
+int op_commit(struct op *op);
+/* Unlocks; what was not committed is as it was before. */
+void op_end(struct op *op); /* also of one that is all zero */
+#define AUTOOP CLEANUP(op_end)
+
+/* The mode as it is now, for its type. */
+uint32_t inode_mode(struct inode *in);
+/* A directory that new names can go into, else an errno.  lock is held. */
+int dir_check(const struct inode *dir);
+int tree_writable(const struct tree *t);
+/* Takes over the caller's get for a lookup reference. */
+void tree_hold(struct inode *in);
+/* The caller keeps a get. */
+void tree_unhold(struct inode *in, uint64_t n);
+/* The inode got, a lookup reference taken, attributes filled. */
+int tree_lookup(struct tree *t, uint64_t parent, const char *name,
+		struct dynfs_attr *ret);
+
+/* ---- names: name.c --------------------------------------------------- */
+
+struct slot {
+	bool found;
+	uint64_t cookie; /* of the entry, or where a new one may go */
+	uint64_t ino;
+};
+
+/* The length, or -ENAMETOOLONG, -EINVAL. */
+int name_check(const char *name);
+bool name_is_dot(const char *name); /* "." or ".." */
+int name_find(struct tree *t, uint64_t parent, const char *name,
+	      struct slot *ret);
+void name_put(struct batch *b, uint64_t parent, uint64_t cookie,
+	      const char *name, uint64_t ino, uint32_t mode);
+/* Of an entry of ino, with its parent key.  The directory is locked. */
+int name_drop(struct tree *t, struct batch *b, uint64_t parent, uint64_t cookie,
+	      uint64_t ino);
+/* -ENOTEMPTY when it holds a name. */
+int name_none(struct tree *t, uint64_t dir);
+
+/* ---- removal, shared with rename: remove.c ---------------------------- */
+
+/* One name less; the last one leaves an intent.  In the op, locked. */
+void node_unlink(struct op *op, struct inode *in);
+
+/* ---- usage and room: usage.c ------------------------------------------ */
+
+int usage_init(struct tree *t);
+void usage_done(struct tree *t);
+/* -ENOSPC when nothing new may be made. */
+int room_check(struct tree *t);
+
+/* ---- the view's functions --------------------------------------------- */
+
+int view_lookup(void *ctx, uint64_t parent, const char *name,
+		struct dynfs_attr *ret);
+void view_forget(void *ctx, uint64_t ino, uint64_t n);
+int view_getattr(void *ctx, uint64_t ino, struct dynfs_attr *ret);
+int view_setattr(void *ctx, uint64_t ino, uint32_t mask,
+		 const struct dynfs_attr *in, struct dynfs_attr *ret);
+int view_readlink(void *ctx, uint64_t ino, char *buf, size_t len,
+		  size_t *ret_len);
+int view_mknod(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+	       uint64_t rdev, const struct dynfs_caller *who,
+	       struct dynfs_attr *ret);
+int view_mkdir(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+	       const struct dynfs_caller *who, struct dynfs_attr *ret);
+int view_symlink(void *ctx, uint64_t parent, const char *name,
+		 const char *target, const struct dynfs_caller *who,
+		 struct dynfs_attr *ret);
+int view_link(void *ctx, uint64_t ino, uint64_t parent, const char *name,
+	      struct dynfs_attr *ret);
+int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
+		uint32_t flags, const struct dynfs_caller *who,
+		struct dynfs_attr *ret);
+int view_unlink(void *ctx, uint64_t parent, const char *name);
+int view_rmdir(void *ctx, uint64_t parent, const char *name);
+int view_rename(void *ctx, uint64_t parent, const char *name,
+		uint64_t new_parent, const char *new_name, uint32_t flags);
+int view_readdir(void *ctx, uint64_t ino, uint64_t cursor, int plus,
+		 int (*each)(void *each_ctx, const struct dynfs_dirent *entry),
+		 void *each_ctx);
+int view_statfs(void *ctx, struct dynfs_statfs *ret);
+int view_setxattr(void *ctx, uint64_t ino, const char *name, const void *value,
+		  size_t len, uint32_t flags);
+int view_getxattr(void *ctx, uint64_t ino, const char *name, void *value,
+		  size_t len, size_t *ret_len);
+int view_listxattr(void *ctx, uint64_t ino, char *list, size_t len,
+		   size_t *ret_len);
+int view_removexattr(void *ctx, uint64_t ino, const char *name);
+
+/* Open files: view.c */
+void view_init(struct tree *t);
+void view_done(struct tree *t);
+void inode_opened(struct inode *in, uint32_t flags); /* takes the get over */
+
+/* attr.c: set the length of a regular file; cut to 0 it wants settling */
+int inode_cut(struct inode *in, uint64_t size);
+/* A read of content, names or target happened. */
+void inode_accessed(struct tree *t, struct inode *in);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names that go: unlink and rmdir.
+ *
+ * The last name's going leaves an intent record in the same batch; what the
+ * inode holds is given back in the background once nobody has it open or
+ * looked up (inode_maybe_reclaim), after a crash at the next open.
+ *
+ * The inode is not known before the name was looked up, and locks are taken
+ * by ascending number: so look up, lock both, look up again; when the name
+ * says something else by then, begin again.
+ */
+#include <tree/private.h>
+
+#include <errno.h>
+#include <sys/stat.h>
+
+void node_unlink(struct op *op, struct inode *in)
+{
+	struct inode_rec *rec = op_change(op, in);
+	struct intent_rec intent = { .kind = INTENT_REMOVE };
+	struct key key = key_intent(in->ino, INTENT_REMOVE);
+	AUTOBUF struct buf value = BUF_INIT;
+
+	rec->ctime = op->now;
+	rec->nlink = S_ISDIR(rec->mode) || !rec->nlink ? 0 : rec->nlink - 1;
+	if (rec->nlink)
+		return;
+	intent_rec_put(&value, &intent);
+	if (buf_error(&value) && !op->batch.error)
+		op->batch.error = buf_error(&value);
+	batch_put(&op->batch, key.data, key.len, value.data, value.len);
+}
+
+/* Both locked. */
+static int remove_locked(struct op *op, struct inode *dir, struct inode *in,
+			 const char *name, bool is_dir)
+{
+	struct slot s;
+	int r = dir_check(dir);
+
+	if (r < 0)
+		return r;
+	r = name_find(op->t, dir->ino, name, &s);
+	if (r < 0)
+		return r;
+	if (!s.found)
+		return -ENOENT;
+	if (s.ino != in->ino)
+		return -EAGAIN;
+	if (is_dir != S_ISDIR(in->rec.mode))
+		return is_dir ? -ENOTDIR : -EISDIR;
+	r = is_dir ? name_none(op->t, in->ino) : 0;
+	if (r < 0)
+		return r;
+	r = name_drop(op->t, &op->batch, dir->ino, s.cookie, in->ino);
+	if (r < 0)
+		return r;
+	node_unlink(op, in);
+	if (is_dir)
+		op_change(op, dir)->nlink--;
+	(void)op_change_names(op, dir);
+	return op_commit(op);
+}
+
+static int remove_try(struct tree *t, struct inode *dir, struct inode *in,
+		      const char *name, bool is_dir)
+{
+	struct inode *both[] = { dir, in };
+	AUTOOP struct op op;
+
+	op_begin(&op, t, both, 2);
+	return remove_locked(&op, dir, in, name, is_dir);
+}
+
+static int remove_once(struct tree *t, struct inode *dir, const char *name,
+		       bool is_dir)
+{
+	AUTOINODE struct inode *in = NULL;
+	struct slot s;
+	int r = name_find(t, dir->ino, name, &s);
+
+	if (r < 0)
+		return r;
+	if (!s.found)
+		return S_ISDIR(inode_mode(dir)) ? -ENOENT : -ENOTDIR;
+	r = inode_get(t->files, s.ino, &in);
+	if (r < 0)
+		return r == -ENOENT ? -EAGAIN : r;
+	r = remove_try(t, dir, in, name, is_dir);
+	if (!r)
+		inode_maybe_reclaim(in);
+	return r;
+}
+
+static int remove_name(struct tree *t, uint64_t parent, const char *name,
+		       bool is_dir)
+{
+	AUTOINODE struct inode *dir = NULL;
+	int r = tree_writable(t);
+
+	if (!r)
+		r = name_check(name);
+	if (r < 0)
+		return r;
+	r = inode_get(t->files, parent, &dir);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < OP_TRIES; i++) {
+		r = remove_once(t, dir, name, is_dir);
+		if (r != -EAGAIN)
+			return r;
+	}
+	return -EUCLEAN;
+}
+
+int view_unlink(void *ctx, uint64_t parent, const char *name)
+{
+	if (name_is_dot(name))
+		return -EISDIR;
+	return remove_name(ctx, parent, name, false);
+}
+
+int view_rmdir(void *ctx, uint64_t parent, const char *name)
+{
+	if (name_is_dot(name))
+		return name[1] ? -ENOTEMPTY : -EINVAL;
+	return remove_name(ctx, parent, name, true);
+}
