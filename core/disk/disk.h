@@ -16,8 +16,6 @@
 #include <registry/registry.h>
 #include <stdatomic.h>
 
-#define DISKS_MAX 1024u
-
 /* What can be done with a member now; only ever gets worse, but by reopening
  * or an operator's command. */
 enum disk_health {

@@ -11,6 +11,8 @@
 #define LABEL_SLOT_BYTES (128u << 10)
 #define LABEL_NAME_MAX   64u
 
+#define DISKS_MAX 1024u /* members of a pool, removed ones included */
+
 /* Three lists of names; see format.md section 1. */
 struct features {
 	char **compat, **ro_compat, **incompat; /* owned, NULL-terminated */
@@ -18,6 +20,7 @@ struct features {
 
 void features_done(struct features *f);
 int features_base(struct features *ret); /* what this program writes */
+int features_copy(const struct features *from, struct features *ret);
 void features_put(struct buf *b, const struct features *f);
 int features_get(struct rd *r, struct features *ret);
 /*
@@ -45,7 +48,7 @@ struct member {
 	uint8_t state; /* enum member_state */
 	uint8_t role;  /* MEMBER_* bits */
 	uint64_t limit_bytes;
-	char *path; /* owned; absolute; a hint */
+	char *path; /* owned; absolute or empty; a hint */
 	struct member_tag *tags;
 	uint32_t n_tags;
 };
@@ -53,37 +56,62 @@ struct member {
 struct label {
 	uint64_t sequence;
 	struct features features;
-	struct uuid pool;
+	struct uuid pool, history;
 	char *pool_name; /* owned */
 	uint8_t name_key[16];
 	uint32_t extent_bytes;
 	int64_t created_ns;
 	struct uuid disk;
 	uint32_t disk_id;
+	uint64_t promised; /* this disk took part in proposals up to here */
 	uint64_t epoch, epoch_bits;
 	char *store;      /* owned: plugin and its FORMAT options */
 	uint32_t *insync; /* owned: disk ids */
 	uint32_t n_insync;
+	uint32_t *before; /* owned: ids of the voters of the epoch before */
+	uint32_t n_before;
 	struct member *members; /* owned */
 	uint32_t n_members;
 };
 
 void label_done(struct label *l);
 int label_copy(const struct label *from, struct label *ret);
+/* NULL: no member of that number.  Borrowed from l. */
 struct member *label_member(const struct label *l, uint32_t id);
+/* Votes on epochs: active or draining. */
+bool member_votes(const struct member *m);
+void member_done(struct member *m);
+int member_copy(const struct member *from, struct member *ret);
 
 /*
  * The newer valid slot of dir/dynfs.label.  -ENOENT: no label; -EUCLEAN: one
- * is there and neither half is valid.  ret_halves (may be NULL): how many of
- * the two were valid (1: write the other anew soon).
+ * is there and neither half is valid; -EOPNOTSUPP: made by a newer program.
+ * ret_halves (may be NULL): how many of the two were valid; the next write
+ * goes to the one that is not.
  */
 int label_read(const struct dynfs_os *os, const char *dir, struct label *ret,
 	       unsigned *ret_halves);
 
-/* To the older slot, with sequence one higher than l->sequence, synced. */
+/*
+ * To the older slot, with l->sequence raised by one, synced.  After an error
+ * the disk has the label from before, or this one, and l is as it was.
+ * Never makes the file: where a disk is not mounted there must be no label.
+ */
 int label_write(const struct dynfs_os *os, const char *dir, struct label *l);
 
-/* The bytes of one slot; label_decode() is fuzzed. */
+/* Make dir/dynfs.label, both halves, durably; -EEXIST when there is one. */
+int label_create(const struct dynfs_os *os, const char *dir, struct label *l);
+
+/* The same on an open label file; dir is for messages. */
+int label_read_fd(const struct dynfs_os *os, int fd, const char *dir,
+		  struct label *ret, unsigned *ret_halves);
+int label_write_fd(const struct dynfs_os *os, int fd, const char *dir,
+		   struct label *l);
+
+/*
+ * The bytes of one slot.  Encode: -E2BIG when it does not fit.  Decode:
+ * -EUCLEAN for what is not a label, -EOPNOTSUPP for one of a newer program.
+ */
 int label_encode(const struct label *l, struct buf *out);
 int label_decode(const void *data, size_t len, struct label *ret);
 
