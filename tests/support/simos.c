@@ -27,105 +27,7 @@ static struct simos *sim_of(const struct dynfs_os *os)
 	return os->ctx;
 }
 
-static bool call_mutates(enum simos_call call, uint32_t flags)
-{
-	switch (call) {
-	case SIMOS_OPEN:
-		return flags & (DYNFS_OS_CREATE | DYNFS_OS_TRUNC);
-	case SIMOS_PWRITEV:
-	case SIMOS_SYNC:
-	case SIMOS_ALLOCATE:
-	case SIMOS_TRUNCATE:
-	case SIMOS_MKDIR:
-	case SIMOS_RMDIR:
-	case SIMOS_UNLINK:
-	case SIMOS_RENAME:
-	case SIMOS_LINK:
-	case SIMOS_SYNCDIR:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* What the gate decided about one call. */
-struct gate {
-	int err;       /* fail with this */
-	uint64_t most; /* transfer no more than this */
-	bool cut;      /* the power goes right after the call */
-};
-
-/* path: of the call; NULL: then disk is that of its handle */
-static bool fault_covers(struct simos *s, const struct sim_fault *f,
-			 const char *path, const struct sim_disk *disk)
-{
-	struct sim_node *n;
-	size_t len;
-	int err;
-
-	if (!f->prefix)
-		return true;
-	len = strlen(f->prefix);
-	if (path)
-		return !strncmp(path, f->prefix, len) &&
-		       (!path[len] || path[len] == '/');
-	n = sim_lookup(s, f->prefix, &err);
-	return n && n->disk == disk;
-}
-
-static struct gate gate_faults(struct simos *s, enum simos_call call,
-			       bool mutates, const char *path,
-			       const struct sim_disk *disk)
-{
-	struct gate g = { .most = UINT64_MAX };
-
-	for (int i = 0; i < SIM_FAULTS; i++) {
-		struct sim_fault *f = &s->fault[i];
-
-		if (!f->on ||
-		    (f->f.call != call && f->f.call != SIMOS_ANY &&
-		     !(f->f.call == SIMOS_MUTATING && mutates)) ||
-		    !fault_covers(s, f, path, disk))
-			continue;
-		if (f->f.nth > 1) {
-			f->f.nth--;
-			continue;
-		}
-		if (f->f.times && !--f->f.times)
-			f->on = false;
-		if (f->f.err)
-			g.err = f->f.err;
-		else if (f->f.short_bytes < g.most)
-			g.most = f->f.short_bytes;
-	}
-	return g;
-}
-
-static struct gate gate_pass(struct simos *s, enum simos_call call,
-			     uint32_t flags, const char *path,
-			     const struct sim_disk *disk)
-{
-	bool mutates = call_mutates(call, flags);
-	struct gate g;
-
-	s->calls[call]++;
-	s->mutations += mutates;
-	s->clock_ns += 1000;
-	if (s->down)
-		return (struct gate){ .err = -EIO };
-	g = gate_faults(s, call, mutates, path, disk);
-	if (mutates && s->crash_at && s->mutations >= s->crash_at) {
-		g.cut = true;
-		/* half of the time the call itself never happened */
-		if (call == SIMOS_SYNC || call == SIMOS_SYNCDIR ||
-		    (sim_rand(&s->rng) & 1))
-			g.err = -EIO;
-		s->down = true;
-	}
-	return g;
-}
-
-static int gate_result(const struct gate *g, int r)
+static int gate_result(const struct sim_gate *g, int r)
 {
 	return g->cut ? -EIO : r;
 }
@@ -167,6 +69,8 @@ static int handle_new(struct simos *s, struct sim_node *n, uint32_t flags)
 	*h = (struct sim_handle){ n, n->disk->epoch, flags };
 	s->handle[s->n_handle] = h;
 	s->open_handles++;
+	n->n_open++;
+	sim_node_weigh(n);
 	return (int)s->n_handle++;
 }
 
@@ -178,6 +82,8 @@ static void handle_free(struct simos *s, int fd)
 	s->open_handles--;
 	if (h->node->locked_by == fd)
 		h->node->locked_by = -1;
+	h->node->n_open--;
+	sim_node_weigh(h->node);
 	sim_node_put(s, h->node);
 	free(h);
 }
@@ -220,11 +126,11 @@ static int sim_open(const struct dynfs_os *os, const char *path, uint32_t flags,
 		    uint32_t mode)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_OPEN, flags, path, NULL);
+	g = sim_gate_pass(s, SIMOS_OPEN, flags, path, NULL);
 	r = g.err ? g.err : open_locked(s, path, flags, mode);
 	if (g.cut && r >= 0)
 		handle_free(s, r);
@@ -250,14 +156,14 @@ static int sim_close(const struct dynfs_os *os, int fd)
 
 /* What a call on a handle begins with: the node and the gate's word. */
 static struct sim_node *begin_fd(struct simos *s, enum simos_call call, int fd,
-				 struct gate *ret_gate)
+				 struct sim_gate *ret_gate)
 {
 	struct sim_node *n;
 	int err = 0;
 
 	pthread_mutex_lock(&s->lock);
 	n = handle_node(s, fd, &err);
-	*ret_gate = gate_pass(s, call, 0, NULL, n ? n->disk : NULL);
+	*ret_gate = sim_gate_pass(s, call, 0, NULL, n ? n->disk : NULL);
 	if (!n && !ret_gate->err)
 		ret_gate->err = err;
 	return n;
@@ -286,7 +192,7 @@ static ssize_t sim_preadv(const struct dynfs_os *os, int fd,
 			  const struct iovec *iov, int n, uint64_t off)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_PREADV, fd, &g);
 	ssize_t r = g.err;
 
@@ -302,7 +208,7 @@ static ssize_t sim_pwritev(const struct dynfs_os *os, int fd,
 			   const struct iovec *iov, int n, uint64_t off)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_PWRITEV, fd, &g);
 	ssize_t r = g.err;
 
@@ -321,7 +227,7 @@ static ssize_t sim_pwritev(const struct dynfs_os *os, int fd,
 static int sim_sync(const struct dynfs_os *os, int fd)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_SYNC, fd, &g);
 
 	if (!g.err)
@@ -336,7 +242,7 @@ static int sim_allocate(const struct dynfs_os *os, int fd, uint32_t mode,
 			uint64_t off, uint64_t len)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_ALLOCATE, fd, &g);
 	int r = g.err;
 
@@ -352,7 +258,7 @@ static int sim_allocate(const struct dynfs_os *os, int fd, uint32_t mode,
 static int sim_truncate(const struct dynfs_os *os, int fd, uint64_t len)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_TRUNCATE, fd, &g);
 	int r = g.err;
 
@@ -382,7 +288,7 @@ static int sim_fstat(const struct dynfs_os *os, int fd,
 		     struct dynfs_os_stat *out)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_FSTAT, fd, &g);
 
 	if (!g.err)
@@ -394,7 +300,7 @@ static int sim_fstat(const struct dynfs_os *os, int fd,
 static int sim_lock(const struct dynfs_os *os, int fd)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	struct sim_node *f = begin_fd(s, SIMOS_LOCK, fd, &g);
 	int r = g.err;
 
@@ -413,10 +319,10 @@ static int sim_stat(const struct dynfs_os *os, const char *path,
 {
 	struct simos *s = sim_of(os);
 	struct sim_node *n;
-	struct gate g;
+	struct sim_gate g;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_STAT, 0, path, NULL);
+	g = sim_gate_pass(s, SIMOS_STAT, 0, path, NULL);
 	if (!g.err) {
 		n = sim_lookup(s, path, &g.err);
 		if (n)
@@ -447,11 +353,11 @@ static int mkdir_locked(struct simos *s, const char *path, uint32_t mode)
 static int sim_mkdir(const struct dynfs_os *os, const char *path, uint32_t mode)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_MKDIR, 0, path, NULL);
+	g = sim_gate_pass(s, SIMOS_MKDIR, 0, path, NULL);
 	r = gate_result(&g, g.err ? g.err : mkdir_locked(s, path, mode));
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -480,11 +386,11 @@ static int remove_locked(struct simos *s, const char *path, bool want_dir)
 static int sim_remove(const struct dynfs_os *os, const char *path, bool dir)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, dir ? SIMOS_RMDIR : SIMOS_UNLINK, 0, path, NULL);
+	g = sim_gate_pass(s, dir ? SIMOS_RMDIR : SIMOS_UNLINK, 0, path, NULL);
 	r = gate_result(&g, g.err ? g.err : remove_locked(s, path, dir));
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -556,11 +462,11 @@ static int sim_rename(const struct dynfs_os *os, const char *from,
 		      const char *to)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_RENAME, 0, to, NULL);
+	g = sim_gate_pass(s, SIMOS_RENAME, 0, to, NULL);
 	r = gate_result(&g, g.err ? g.err : rename_locked(s, from, to));
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -569,11 +475,11 @@ static int sim_rename(const struct dynfs_os *os, const char *from,
 static int sim_link(const struct dynfs_os *os, const char *from, const char *to)
 {
 	struct simos *s = sim_of(os);
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_LINK, 0, to, NULL);
+	g = sim_gate_pass(s, SIMOS_LINK, 0, to, NULL);
 	r = gate_result(&g, g.err ? g.err : link_locked(s, from, to));
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -583,10 +489,10 @@ static int sim_syncdir(const struct dynfs_os *os, const char *path)
 {
 	struct simos *s = sim_of(os);
 	struct sim_node *n;
-	struct gate g;
+	struct sim_gate g;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_SYNCDIR, 0, path, NULL);
+	g = sim_gate_pass(s, SIMOS_SYNCDIR, 0, path, NULL);
 	if (!g.err) {
 		n = sim_lookup(s, path, &g.err);
 		if (n && !n->is_dir)
@@ -620,11 +526,11 @@ static int sim_list(const struct dynfs_os *os, const char *path,
 {
 	struct simos *s = sim_of(os);
 	struct sim_map m = { 0 };
-	struct gate g;
+	struct sim_gate g;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_LIST, 0, path, NULL);
+	g = sim_gate_pass(s, SIMOS_LIST, 0, path, NULL);
 	r = g.err ? g.err : list_copy(s, path, &m);
 	pthread_mutex_unlock(&s->lock);
 	for (size_t i = 0; i < m.n && !r; i++)
@@ -641,10 +547,10 @@ static int sim_space(const struct dynfs_os *os, const char *path,
 {
 	struct simos *s = sim_of(os);
 	struct sim_node *n;
-	struct gate g;
+	struct sim_gate g;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_SPACE, 0, path, NULL);
+	g = sim_gate_pass(s, SIMOS_SPACE, 0, path, NULL);
 	n = g.err ? NULL : sim_lookup(s, path, &g.err);
 	if (n) {
 		uint64_t total = n->disk->limit;
@@ -682,10 +588,10 @@ static int sim_random(const struct dynfs_os *os, void *buf, size_t len)
 {
 	struct simos *s = sim_of(os);
 	uint8_t *b = buf;
-	struct gate g;
+	struct sim_gate g;
 
 	pthread_mutex_lock(&s->lock);
-	g = gate_pass(s, SIMOS_RANDOM, 0, NULL, NULL);
+	g = sim_gate_pass(s, SIMOS_RANDOM, 0, NULL, NULL);
 	for (size_t i = 0; !g.err && i < len; i++)
 		b[i] = (uint8_t)(sim_rand(&s->rng) >> 24);
 	pthread_mutex_unlock(&s->lock);

@@ -35,6 +35,8 @@ static void drop_handles(struct simos *s)
 		if (!s->handle[i])
 			continue;
 		s->handle[i]->node->locked_by = -1;
+		s->handle[i]->node->n_open--;
+		sim_node_weigh(s->handle[i]->node);
 		sim_node_put(s, s->handle[i]->node);
 		free(s->handle[i]);
 		s->handle[i] = NULL;
@@ -167,6 +169,7 @@ static struct sim_node *make_path(struct simos *s, const char *path)
 			next = sim_node_new(s, at, true, 0755);
 			if (!next)
 				return NULL;
+			next->n_links = 1;
 			(void)sim_map_set(s, &at->now, name, next);
 			(void)sim_map_set(s, &at->was, name, next);
 			sim_node_put(s, next);
@@ -180,8 +183,10 @@ static void relabel(struct sim_node *n, struct sim_disk *from,
 {
 	if (n->disk != from)
 		return;
-	from->used -= n->n_alloc * SIM_PAGE;
-	to->used += n->n_alloc * SIM_PAGE;
+	if (!n->hidden) {
+		from->used -= n->n_alloc * SIM_PAGE;
+		to->used += n->n_alloc * SIM_PAGE;
+	}
 	n->disk = to;
 	for (size_t i = 0; i < n->now.n; i++)
 		relabel(n->now.v[i].node, from, to);

@@ -389,6 +389,6 @@ void sim_file_free(struct sim_node *f)
 		free(f->leaf[l]);
 	}
 	free(f->leaf);
-	if (f->disk)
+	if (f->disk && !f->hidden)
 		f->disk->used -= f->n_alloc * SIM_PAGE;
 }

@@ -61,6 +61,9 @@ struct sim_node {
 	struct sim_leaf **leaf; /* files */
 	size_t n_leaf;
 	uint64_t n_alloc; /* pages */
+	uint32_t n_links; /* names that are seen */
+	uint32_t n_open;  /* handles */
+	bool hidden;      /* neither: its pages are not counted as used */
 	uint64_t size, was_size;
 };
 
@@ -108,7 +111,18 @@ struct simos {
 	bool down;
 };
 
+/* What the gate decided about one call. */
+struct sim_gate {
+	int err;       /* fail with this */
+	uint64_t most; /* transfer no more than this */
+	bool cut;      /* the power goes right after the call */
+};
+
 uint64_t sim_rand(uint64_t *state);
+/* path: of the call; NULL: disk is that of its handle, if there is one */
+struct sim_gate sim_gate_pass(struct simos *s, enum simos_call call,
+			      uint32_t flags, const char *path,
+			      const struct sim_disk *disk);
 
 void simos_calls_init(struct simos *s);
 
@@ -129,6 +143,8 @@ void sim_file_free(struct sim_node *f);
 /* names */
 struct sim_node *sim_node_new(struct simos *s, struct sim_node *up, bool is_dir,
 			      uint32_t mode);
+/* Count or stop counting its pages, after n_links or n_open changed. */
+void sim_node_weigh(struct sim_node *n);
 void sim_node_get(struct sim_node *n);
 void sim_node_put(struct simos *s, struct sim_node *n);
 struct sim_node *sim_map_find(const struct sim_map *m, const char *name);

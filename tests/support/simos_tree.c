@@ -32,6 +32,19 @@ struct sim_node *sim_node_new(struct simos *s, struct sim_node *up, bool is_dir,
 	return n;
 }
 
+void sim_node_weigh(struct sim_node *n)
+{
+	bool hide = !n->n_links && !n->n_open;
+
+	if (hide == n->hidden)
+		return;
+	n->hidden = hide;
+	if (hide)
+		n->disk->used -= n->n_alloc * SIM_PAGE;
+	else
+		n->disk->used += n->n_alloc * SIM_PAGE;
+}
+
 void sim_node_get(struct sim_node *n)
 {
 	n->refs++;
@@ -257,6 +270,24 @@ static void edit_apply(struct simos *s, struct sim_map *m,
 		sim_map_del(s, m, e->name);
 }
 
+static void change_now(struct simos *s, const struct sim_edit *e)
+{
+	struct sim_node *old = sim_map_find(&e->dir->now, e->name);
+
+	if (e->node)
+		e->node->n_links++;
+	if (old)
+		sim_node_get(old);
+	edit_apply(s, &e->dir->now, e);
+	if (e->node)
+		sim_node_weigh(e->node);
+	if (old) {
+		old->n_links--;
+		sim_node_weigh(old);
+		sim_node_put(s, old);
+	}
+}
+
 int sim_change(struct simos *s, const struct sim_edit *edit, int n)
 {
 	struct sim_op *op = calloc(1, sizeof(*op));
@@ -276,7 +307,7 @@ int sim_change(struct simos *s, const struct sim_edit *edit, int n)
 		}
 	}
 	for (int i = 0; i < n; i++) {
-		edit_apply(s, &edit[i].dir->now, &op->edit[i]);
+		change_now(s, &op->edit[i]);
 		edit[i].dir->mtime_ns = (int64_t)s->clock_ns;
 	}
 	*s->ops_tail = op;
@@ -292,7 +323,7 @@ static void ops_supersede(struct simos *s, const struct sim_edit *e,
 		for (int i = 0; i < op->n_edit; i++) {
 			struct sim_edit *o = &op->edit[i];
 
-			if (o->dir != e->dir || strcmp(o->name, e->name))
+			if (o->dir != e->dir || strcmp(o->name, e->name) != 0)
 				continue;
 			free(o->name);
 			sim_node_put(s, o->node);
@@ -319,26 +350,27 @@ static bool op_touches(const struct sim_op *op, const struct sim_node *dir)
 	return false;
 }
 
-static struct sim_op *op_unlink(struct simos *s, struct sim_op **at)
+/* op is *at. */
+static void op_remove(struct simos *s, struct sim_op **at, struct sim_op *op)
 {
-	struct sim_op *op = *at;
-
 	*at = op->next;
 	if (s->ops_tail == &op->next)
 		s->ops_tail = at;
-	return op;
+	op_free(s, op);
 }
 
 int sim_dir_sync(struct simos *s, struct sim_node *dir)
 {
 	struct sim_op **at = &s->ops;
 
-	while (*at) {
-		if (op_touches(*at, dir)) {
-			op_apply(s, *at);
-			op_free(s, op_unlink(s, at));
+	struct sim_op *op;
+
+	while ((op = *at)) {
+		if (op_touches(op, dir)) {
+			op_apply(s, op);
+			op_remove(s, at, op);
 		} else {
-			at = &(*at)->next;
+			at = &op->next;
 		}
 	}
 	return 0;
@@ -346,17 +378,27 @@ int sim_dir_sync(struct simos *s, struct sim_node *dir)
 
 void sim_ops_free(struct simos *s)
 {
-	while (s->ops)
-		op_free(s, op_unlink(s, &s->ops));
+	struct sim_op *op, *next;
+
+	for (op = s->ops; op; op = next) {
+		next = op->next;
+		op_free(s, op);
+	}
+	s->ops = NULL;
+	s->ops_tail = &s->ops;
 }
 
 static void dir_revert(struct simos *s, struct sim_node *dir)
 {
 	struct sim_map m = { 0 };
 
-	for (size_t i = 0; i < dir->was.n; i++)
+	for (size_t i = 0; i < dir->was.n; i++) {
+		dir->was.v[i].node->n_links++;
 		(void)sim_map_set(s, &m, dir->was.v[i].name,
 				  dir->was.v[i].node);
+	}
+	for (size_t i = 0; i < dir->now.n; i++)
+		dir->now.v[i].node->n_links--;
 	sim_map_free(s, &dir->now);
 	dir->now = m;
 	for (size_t i = 0; i < m.n; i++)
@@ -380,10 +422,14 @@ void sim_tree_crash(struct simos *s, struct sim_disk *only,
 		if (how == SIMOS_KEEP ||
 		    (how == SIMOS_COIN && (sim_rand(rng) & 1)))
 			op_apply(s, op);
-		op_free(s, op_unlink(s, at));
+		op_remove(s, at, op);
 	}
-	for (n = s->nodes; n; n = n->next)
+	for (n = s->nodes; n; n = n->next) {
 		sim_node_get(n);
+		/* all count while pages come and go */
+		n->n_open++;
+		sim_node_weigh(n);
+	}
 	for (n = s->nodes; n; n = n->next) {
 		if (only && n->disk != only)
 			continue;
@@ -395,6 +441,8 @@ void sim_tree_crash(struct simos *s, struct sim_disk *only,
 	/* Freeing one may free others, but only those whose turn is over. */
 	for (n = s->nodes; n; n = next) {
 		next = n->next;
+		n->n_open--;
+		sim_node_weigh(n);
 		sim_node_put(s, n);
 	}
 }
