@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The superblock: who the store is, and which segment numbers are spent.
+ *
+ * A number is never used twice, because a free may arrive long after its
+ * segment is gone, and would find the same fragment at the same place again.
+ * So numbers are taken from a range that is durable here before the first of
+ * it is used.  Two slots are written in turn; when both are lost, the headers
+ * of the segments say who the store is.
+ */
+#include "segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NUMBERS_AHEAD  4096u
+#define NUMBERS_UNSURE (1u << 24) /* skipped when the superblock is lost */
+#define UNCLEAN        UINT64_MAX /* fragments: not known */
+
+static void super_path(const struct store *s, const char *name, char *out,
+		       size_t len)
+{
+	(void)snprintf(out, len, "%s/%s", s->path, name);
+}
+
+int seg_super_write(struct store *s)
+{
+	uint8_t page[SEG_PAGE];
+	struct iovec v = { page, sizeof(page) };
+	int r;
+
+	s->super.sequence++;
+	seg_super_put(page, &s->super);
+	r = seg_write_iov(s->os, s->super_fd, &v, 1,
+			  s->super.sequence % 2 * SEG_PAGE);
+	return r < 0 ? r : s->os->sync(s->os, s->super_fd);
+}
+
+int seg_number_take(struct store *s, uint64_t *ret)
+{
+	int r;
+
+	if (s->next_number == s->super.next_number) {
+		if (s->next_number + NUMBERS_AHEAD >= SEG_NUMBER_MAX)
+			return s->host->fail(s->host, -ENOSPC,
+					     "segment: all numbers are spent");
+		s->super.next_number += NUMBERS_AHEAD;
+		s->super.fragments = UNCLEAN;
+		r = seg_super_write(s);
+		if (r < 0) {
+			s->super.next_number -= NUMBERS_AHEAD;
+			return r;
+		}
+	}
+	*ret = s->next_number++;
+	return 0;
+}
+
+static int parent_sync(struct store *s)
+{
+	char up[4096];
+	char *slash;
+
+	(void)snprintf(up, sizeof(up), "%s", s->path);
+	slash = strrchr(up, '/');
+	if (!slash)
+		return s->os->syncdir(s->os, ".");
+	slash[slash == up] = 0;
+	return s->os->syncdir(s->os, up);
+}
+
+/* Both slots into a new file, which then takes the name. */
+static int super_make(struct store *s)
+{
+	uint8_t pages[2 * SEG_PAGE];
+	struct iovec v = { pages, sizeof(pages) };
+	char tmp[4096], path[4096];
+	int fd, r;
+
+	super_path(s, "store.new", tmp, sizeof(tmp));
+	super_path(s, "store.dynfs", path, sizeof(path));
+	seg_super_put(pages, &s->super);
+	s->super.sequence++;
+	seg_super_put(pages + SEG_PAGE, &s->super);
+	fd = s->os->open(
+	    s->os, tmp, DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0600);
+	if (fd < 0)
+		return fd;
+	r = seg_write_iov(s->os, fd, &v, 1, 0);
+	if (!r)
+		r = s->os->sync(s->os, fd);
+	(void)s->os->close(s->os, fd); /* synced, or to be thrown away */
+	if (!r)
+		r = s->os->rename(s->os, tmp, path);
+	if (!r)
+		r = s->os->syncdir(s->os, s->path);
+	return r;
+}
+
+int seg_super_create(struct store *s)
+{
+	struct dynfs_os_stat st;
+	char path[4096];
+	int r;
+
+	r = s->os->mkdir(s->os, s->path, 0700);
+	if (!r)
+		r = parent_sync(s);
+	if (r < 0 && r != -EEXIST)
+		return s->host->fail(s->host, r, "segment: cannot make %s",
+				     s->path);
+	super_path(s, "store.dynfs", path, sizeof(path));
+	if (!s->os->stat(s->os, path, &st))
+		return s->host->fail(s->host, -EEXIST,
+				     "segment: %s is a store already", s->path);
+	s->super = (struct seg_super){ .sequence = 1, .next_number = 1 };
+	r = s->os->random(s->os, s->super.uuid, sizeof(s->super.uuid));
+	return r < 0 ? r : super_make(s);
+}
+
+/* One segment's header that says which store this is. */
+static int find_header(void *ctx, const char *name, uint32_t type)
+{
+	struct store *s = ctx;
+	uint8_t page[SEG_PAGE];
+	char path[4096];
+	uint64_t number;
+	bool open_name, found = false;
+	int fd;
+
+	if (!seg_name_parse(name, &number, &open_name))
+		return 0;
+	(void)type;
+	seg_path(s, number, open_name, path, sizeof(path));
+	fd = s->os->open(s->os, path, DYNFS_OS_RDONLY, 0);
+	if (fd < 0)
+		return 0;
+	if (!seg_read_at(s->os, fd, page, sizeof(page), 0))
+		found = seg_header_uuid(page, number, s->super.uuid);
+	(void)s->os->close(s->os, fd); /* read only */
+	return found;
+}
+
+static int super_recover(struct store *s)
+{
+	int r = s->os->list(s->os, s->path, find_header, s);
+
+	if (r <= 0)
+		return s->host->fail(s->host, r < 0 ? r : -EUCLEAN,
+				     "segment: %s is not a store", s->path);
+	s->super.sequence = 1;
+	s->super.next_number = NUMBERS_UNSURE;
+	s->super.fragments = UNCLEAN;
+	s->host->log(s->host, DYNFS_WARN,
+		     "segment: %s: the superblock is lost, the segments say "
+		     "who the store is",
+		     s->path);
+	return s->rdonly ? 0 : super_make(s);
+}
+
+/* The newer good slot: 1; 0 if there is none; or an error. */
+static int super_read(struct store *s, int fd)
+{
+	uint8_t page[SEG_PAGE];
+	struct seg_super super;
+	char feature[64];
+	int found = 0, r;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		if (seg_read_at(s->os, fd, page, sizeof(page),
+				(uint64_t)i * SEG_PAGE))
+			continue;
+		r = seg_super_get(page, &super, s->rdonly, feature);
+		if (r < 0)
+			return s->host->fail(s->host, r,
+					     "segment: %s needs the feature "
+					     "\"%s\"",
+					     s->path, feature);
+		if (r && (!found || super.sequence > s->super.sequence)) {
+			s->super = super;
+			found = 1;
+		}
+	}
+	return found;
+}
+
+int seg_super_open(struct store *s)
+{
+	uint32_t flags = s->rdonly ? DYNFS_OS_RDONLY : DYNFS_OS_RDWR;
+	char path[4096];
+	int r, fd;
+
+	super_path(s, "store.dynfs", path, sizeof(path));
+	fd = s->os->open(s->os, path, flags, 0);
+	r = fd;
+	if (fd >= 0)
+		r = super_read(s, fd);
+	if (!r || r == -ENOENT) {
+		if (fd >= 0)
+			(void)s->os->close(s->os, fd); /* nothing written */
+		r = super_recover(s);
+		fd = r < 0 ? r : s->os->open(s->os, path, flags, 0);
+		/* to read, what the headers say is enough */
+		if (!r && fd < 0 && !s->rdonly)
+			r = fd;
+	}
+	if (r >= 0 && fd >= 0 && s->os->lock(s->os, fd) == -EWOULDBLOCK)
+		r = s->host->fail(s->host, -EBUSY, "segment: %s is in use",
+				  s->path);
+	if (r < 0) {
+		if (fd >= 0)
+			(void)s->os->close(s->os, fd); /* nothing written */
+		return r;
+	}
+	s->super_fd = fd;
+	return 0;
+}
