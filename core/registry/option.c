@@ -55,7 +55,7 @@ static int option_fail_value(const struct reg_plugin *p,
 	if (o->flags & DYNFS_OPT_SECRET) {
 		(void)snprintf(shown, sizeof(shown), "something else");
 		quote = "";
-	} else if (s->form == REG_OTHER) {
+	} else if (s->form == REG_OTHER && !*s->text) {
 		(void)snprintf(shown, sizeof(shown), "a group or list");
 	}
 	return fail(-EINVAL,

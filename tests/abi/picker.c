@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A placement whose description is right and whose answers need not be. */
 #include <dynfs/placement.h>
-#include <string.h>
+#include <errno.h>
 
 enum picker_mood { GOOD, TWICE, RANGE, IN_USE, DOMAIN_TWICE };
 
 static const char *const picker_moods[] = { "good",   "twice",        "range",
 					    "in-use", "domain-twice", NULL };
 
+struct picker_config {
+	int32_t mood;
+};
+
 struct picker {
+	const struct dynfs_host *h;
 	int32_t mood;
 };
 
@@ -18,16 +23,18 @@ static int picker_create(const struct dynfs_host *h, const void *config,
 	struct picker *p = h->alloc(h, sizeof(*p), 0);
 
 	if (!p)
-		return -12;
-	memcpy(p, config, sizeof(*p));
+		return -ENOMEM;
+	p->h = h;
+	p->mood = ((const struct picker_config *)config)->mood;
 	*ret_self = p;
-	/* never freed: the core says so */
 	return 0;
 }
 
 static void picker_destroy(void *self)
 {
-	(void)self;
+	struct picker *p = self;
+
+	p->h->free(p->h, p);
 }
 
 /* Disks as they come; the offer of the test is made so that this is right. */
@@ -60,7 +67,7 @@ static const struct dynfs_option picker_options[] = {
 	{ .name = "mood",
 	  .type = DYNFS_OPT_ENUM,
 	  .flags = 0,
-	  DYNFS_FIELD(struct picker, mood),
+	  DYNFS_FIELD(struct picker_config, mood),
 	  .def = "good",
 	  .choices = picker_moods,
 	  .help = "What pick does" },
@@ -74,7 +81,7 @@ static const struct dynfs_plugin picker_plugin = {
 	.version = "1.0",
 	.summary = "picks as it is told",
 	.options = picker_options,
-	.config_size = sizeof(struct picker),
+	.config_size = sizeof(struct picker_config),
 	.create = picker_create,
 	.destroy = picker_destroy,
 	.placement = &picker_ops,

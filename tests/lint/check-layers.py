@@ -14,7 +14,8 @@ import lintlib
 
 ROWS = [
     ["base"],
-    ["config", "registry"],
+    ["registry"],
+    ["config"],  # checks what a file says about plugins
     ["disk"],
     ["meta"],
     ["extent"],

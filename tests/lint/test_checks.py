@@ -73,8 +73,7 @@ class Layers(Tree):
         self.finds("core/base lies below core/disk", "check-layers.py")
 
     def test_neighbours_do_not_include_each_other(self):
-        self.include("core/config/load.c", '"registry/reg.h"',
-                     "core/registry/reg.h")
+        self.include("core/heat/load.c", '"job/job.h"', "core/job/job.h")
         self.finds("are neighbours", "check-layers.py")
 
     def test_a_module_without_a_place_is_refused(self):
