@@ -37,10 +37,10 @@ struct loader_group {
 
 static int load_group(struct loader *l, const struct loader_group *g);
 
-static struct conf_place load_place(struct loader *l, const config_setting_t *s,
-				    const struct conf_place *otherwise)
+/* Where s was said, for longer than the tree lives. */
+static struct conf_place load_place(struct loader *l, const config_setting_t *s)
 {
-	struct conf_place p = s ? tree_place(&l->tree, s) : *otherwise;
+	struct conf_place p = tree_place(&l->tree, s);
 	const char *file = conf_dup(l->conf, p.file);
 
 	p.file = file ? file : "";
@@ -214,7 +214,7 @@ static int load_setting(struct loader *l, const config_setting_t *s,
 {
 	char room[TREE_NUMBER_MAX];
 	const char *text;
-	struct conf_place place = load_place(l, s, NULL);
+	struct conf_place place = load_place(l, s);
 
 	out->form = tree_value(s, room, &text);
 	out->key = conf_dup(l->conf, config_setting_name(s));
@@ -256,8 +256,8 @@ static int load_plugin(struct loader *l, const struct conf_key *key,
 
 	if (s && !tree_is_group(s))
 		return load_fail(l, key, s);
-	out->place = s ? load_place(l, s, NULL)
-		       : (struct conf_place){ l->conf->path, 0 };
+	out->place =
+	    s ? load_place(l, s) : (struct conf_place){ l->conf->path, 0 };
 	out->name = key->o.def;
 	if (s)
 		name = config_setting_get_member(s, "plugin");
@@ -366,7 +366,7 @@ static int load_disks(struct loader *l, const struct conf_key *key,
 		g.at = config_setting_get_elem(s, (unsigned)i);
 		if (!tree_is_group(g.at))
 			return load_fail(l, key, g.at);
-		disk->place = g.place = load_place(l, g.at, NULL);
+		disk->place = g.place = load_place(l, g.at);
 		r = load_group(l, &g);
 		if (r < 0)
 			return r;
@@ -381,7 +381,7 @@ static int load_policy(struct loader *l, const config_setting_t *s,
 				  .at = s,
 				  .base = policy };
 
-	policy->place = g.place = load_place(l, s, NULL);
+	policy->place = g.place = load_place(l, s);
 	policy->name = g.title = conf_dup(l->conf, config_setting_name(s));
 	if (!policy->name)
 		return -ENOMEM;
@@ -435,7 +435,7 @@ static int load_policies(struct loader *l, const struct conf_key *key,
 	if (s && (!tree_is_group(s) || n > CONF_MAX_POLICIES))
 		return load_fail(l, key, s);
 	if (s)
-		p->place = load_place(l, s, NULL);
+		p->place = load_place(l, s);
 	name = s ? config_setting_get_member(s, "default") : NULL;
 	if (name)
 		r = load_name(l, conf_find_key("policies", "default"), name, p);
@@ -470,7 +470,7 @@ static int load_section(struct loader *l, const struct conf_key *key,
 	if (s && !tree_is_group(s))
 		return load_fail(l, key, s);
 	if (s)
-		g.place = load_place(l, s, NULL);
+		g.place = load_place(l, s);
 	return load_group(l, &g);
 }
 

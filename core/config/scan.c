@@ -154,7 +154,7 @@ static int scan_include_file(struct scan *s, const struct scan_text *t,
 	AUTOFREE char *path = NULL;
 	int r = scan_resolve(s, t, name, &path);
 
-	if (r == 0)
+	if (r == 0 && path)
 		r = scan_read(path, &text);
 	if (r < 0)
 		return r;

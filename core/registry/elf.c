@@ -115,7 +115,7 @@ static int elf_check_extents(struct elf_file *f)
 
 static int elf_constructors(struct elf_file *f, unsigned *ret)
 {
-	ElfW(Dyn) dyn[ELF_MAX_DYNAMICS];
+	ElfW(Dyn) dyn[ELF_MAX_DYNAMICS] = { { 0 } };
 	const ElfW(Phdr) *ph = NULL;
 	size_t n;
 

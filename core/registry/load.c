@@ -20,7 +20,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +54,10 @@ static int load_check_owner(const struct stat *st, const char *what,
 
 static int load_check_file(int fd, const char *path)
 {
-	AUTOFREE char *copy = strdup(path);
+	AUTOFREE char *dir = NULL;
 	struct stat st;
-	const char *dir;
 	int r;
 
-	if (!copy)
-		return -ENOMEM;
 	if (fstat(fd, &st) < 0)
 		return fail(-errno, "plugin %s can not be read", path);
 	if (!S_ISREG(st.st_mode))
@@ -69,7 +65,9 @@ static int load_check_file(int fd, const char *path)
 	r = load_check_owner(&st, "plugin", path);
 	if (r < 0)
 		return r;
-	dir = dirname(copy);
+	dir = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	if (!dir)
+		return -ENOMEM;
 	if (stat(dir, &st) < 0)
 		return fail(-errno, "folder %s can not be read", dir);
 	return load_check_owner(&st, "folder", dir);
@@ -86,7 +84,8 @@ static int load_entry(const char *path, int fd,
 	void *sym;
 
 	if (!dl)
-		/* dlerror() begins with the path */
+		/* it begins with the path, and is the thread's own here;
+		 * NOLINTNEXTLINE(concurrency-mt-unsafe) */
 		return fail(-EINVAL, "plugin %s", dlerror());
 	sym = dlsym(dl, "dynfs_plugin_entry");
 	if (!sym)
@@ -271,11 +270,11 @@ int load_file(const char *path, int kind, const char *name,
 {
 	CLEANUP(load_free) struct reg_plugin *p = NULL;
 	CLEANUP(load_close) int fd = -1;
-	const struct dynfs_plugin *(*entry)(void);
+	const struct dynfs_plugin *(*entry)(void) = NULL;
 	unsigned constructors = 0;
 	int r = load_begin(path, &p);
 
-	if (r < 0)
+	if (r < 0 || !p)
 		return r;
 	/* NONBLOCK: a pipe of that name must not hold us up */
 	fd = open(p->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -286,7 +285,7 @@ int load_file(const char *path, int kind, const char *name,
 		r = elf_check(fd, p->path, &constructors);
 	if (r == 0)
 		r = load_entry(p->path, fd, &entry);
-	if (r == 0)
+	if (r == 0 && entry)
 		r = load_adopt(p, entry());
 	if (r == 0)
 		r = load_describe(p, kind, name);

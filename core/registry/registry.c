@@ -91,7 +91,6 @@ static char *registry_beside_program(void)
 
 int reg_open(const char *path, struct reg **ret)
 {
-	AUTOFREE char *beside = NULL;
 	struct reg *reg = calloc(1, sizeof(*reg));
 	int r;
 
@@ -99,9 +98,13 @@ int reg_open(const char *path, struct reg **ret)
 		return -ENOMEM;
 	if (!path)
 		path = secure_getenv("DYNFS_PLUGIN_DIR");
-	if (!path || !*path)
-		path = beside = registry_beside_program();
-	r = registry_add_path(reg, path ? path : BUILD_PLUGIN_DIR);
+	if (path && *path) {
+		r = registry_add_path(reg, path);
+	} else {
+		AUTOFREE char *beside = registry_beside_program();
+
+		r = registry_add_path(reg, beside ? beside : BUILD_PLUGIN_DIR);
+	}
 	if (r < 0) {
 		reg_close(reg);
 		return r;
@@ -259,7 +262,7 @@ static int registry_add_entry(struct registry_found *f, enum reg_kind kind,
 			      char *name, char *path)
 {
 	struct reg_entry e = { .kind = kind, .name = name, .path = path };
-	struct reg_entry *list = f->list;
+	struct reg_entry *list;
 	int r = 0;
 
 	if (!name || !path)

@@ -10,6 +10,7 @@ static const char *const picker_moods[] = { "good",   "twice",        "range",
 
 struct picker_config {
 	int32_t mood;
+	const char *key;
 };
 
 struct picker {
@@ -71,6 +72,11 @@ static const struct dynfs_option picker_options[] = {
 	  .def = "good",
 	  .choices = picker_moods,
 	  .help = "What pick does" },
+	{ .name = "key",
+	  .type = DYNFS_OPT_STR,
+	  .flags = DYNFS_OPT_SECRET,
+	  DYNFS_FIELD(struct picker_config, key),
+	  .help = "What nobody may see" },
 	{ .name = NULL },
 };
 

@@ -21,7 +21,8 @@
 
 #ifdef __SANITIZE_ADDRESS__
 /* libconfig forgets the string in hand when it meets a syntax error. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *
+__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:strbuf_append\nleak:libconfig_yylex\n";
@@ -544,6 +545,56 @@ static void plugins_are_asked_about_what_the_file_says(void **state)
 	assert_says(-1, "pool.conf:3: there is no plugin placement/nearest");
 }
 
+static void a_configuration_of_shipped_plugins_passes_the_check(void **state)
+{
+	static const char text[] = POOL MEM
+	    "frontends=();\npolicies={default=\"a\";a={k=4;m=2;};"
+	    "b={copies=3;checksum=\"xxh3\";degraded=\"c\";};c={copies=2;};};\n";
+	const char *path = getenv("DYNFS_PLUGIN_DIR");
+	AUTOFREE char *store =
+	    str_path(path ? path : "/nowhere", "store/segment.so");
+
+	(void)state;
+	if (access(store, R_OK) < 0)
+		skip(); /* not all was built */
+	if (check_text(text) < 0)
+		fail_msg("%s", fail_text(-1));
+	assert_true(check_text(POOL MEM
+			       "frontends=();policies={default=\"a\";"
+			       "a={redundancy=\"replica\";k=2;m=1;};};") < 0);
+	assert_says(-1, "pool.conf:3: ");
+	assert_true(
+	    check_text(POOL MEM "frontends=();jobs=({plugin=\"x\";});") < 0);
+	assert_says(-1, "pool.conf:3: this version has no plugins of the kind "
+			"job");
+}
+
+static void a_secret_is_printed_only_to_its_owner(void **state)
+{
+	struct conf *c = parse(
+	    POOL "placement={plugin=\"picker\";mood=\"twice\";"
+		 "key=\"sesame\";};store={plugin=\"absent\";depth=7;};\n");
+	AUTOBUF struct buf all = BUF_INIT;
+	AUTOBUF struct buf some = BUF_INIT;
+	struct reg *reg;
+
+	(void)state;
+	assert_int_equal(reg_open(LIAR_DIR, &reg), 0);
+	conf_print(c, NULL, &all);
+	conf_print(c, reg, &some);
+	buf_put8(&all, 0);
+	buf_put8(&some, 0);
+	assert_non_null(strstr((char *)all.data, "key = \"sesame\";"));
+	assert_non_null(strstr((char *)some.data, "mood = \"twice\";"));
+	assert_null(strstr((char *)some.data, "sesame"));
+	/* who can not be asked may have secrets */
+	assert_null(strstr((char *)some.data, "depth = 7"));
+	conf_free(c);
+	c = parse((const char *)some.data);
+	conf_free(c);
+	reg_close(reg);
+}
+
 /* ---- mutations ------------------------------------------------------- */
 
 static uint64_t next_random(uint64_t *x)
@@ -554,7 +605,7 @@ static uint64_t next_random(uint64_t *x)
 	return *x;
 }
 
-static size_t mutate(char *text, size_t len, size_t max, uint64_t *x)
+static size_t mutate(uint8_t *text, size_t len, size_t max, uint64_t *x)
 {
 	static const char bytes[] = "{}()[]=:;,\"\\#@/*\n 0aA.-\xff\x01";
 	size_t at = next_random(x) % len;
@@ -562,10 +613,10 @@ static size_t mutate(char *text, size_t len, size_t max, uint64_t *x)
 
 	switch (next_random(x) % 5) {
 	case 0: /* flip */
-		text[at] ^= (char)(1 << next_random(x) % 8);
+		text[at] ^= (uint8_t)(1u << next_random(x) % 8);
 		break;
 	case 1: /* put a byte that means something */
-		text[at] = bytes[next_random(x) % (sizeof(bytes) - 1)];
+		text[at] = (uint8_t)bytes[next_random(x) % (sizeof(bytes) - 1)];
 		break;
 	case 2: /* drop a piece */
 		n = n < len - at ? n : len - at;
@@ -579,11 +630,14 @@ static size_t mutate(char *text, size_t len, size_t max, uint64_t *x)
 			len += n;
 		}
 		break;
-	default: /* change places */
-		n = next_random(x) % len;
-		text[at] ^= text[n];
-		text[n] ^= text[at] & (char)(at == n ? 0 : 0x7f);
+	default: { /* two change places */
+		size_t other = next_random(x) % len;
+		uint8_t was = text[at];
+
+		text[at] = text[other];
+		text[other] = was;
 		break;
+	}
 	}
 	return len ? len : 1;
 }
@@ -594,6 +648,7 @@ static void no_mutation_of_a_configuration_crashes_the_loader(void **state)
 	uint64_t seed = given ? strtoull(given, NULL, 0)
 			      : (uint64_t)time(NULL) * 2654435761u + 1;
 	AUTOFREE char *path = str_path(dir, "pool.conf");
+	const size_t max = 2 * sizeof(whole);
 	unsigned good = 0;
 
 	(void)state;
@@ -601,15 +656,16 @@ static void no_mutation_of_a_configuration_crashes_the_loader(void **state)
 	for (unsigned i = 0; i < 20000; ++i) {
 		uint64_t x = (seed + i) * 0x9e3779b97f4a7c15u | 1;
 		/* of its own, so that a read beyond the end is seen */
-		AUTOFREE char *text = malloc(2 * sizeof(whole));
+		AUTOFREE uint8_t *text = malloc(max);
 		size_t len = sizeof(whole) - 1;
 		struct conf *c = NULL;
 
 		assert_non_null(text);
 		memcpy(text, whole, len);
 		for (uint64_t n = 1 + next_random(&x) % 4; n; --n)
-			len = mutate(text, len, 2 * sizeof(whole), &x);
-		if (conf_parse(text, len, path, NULL, 0, &c) == 0) {
+			len = mutate(text, len, max, &x);
+		if (conf_parse((const char *)text, len, path, NULL, 0, &c) ==
+		    0) {
 			AUTOBUF struct buf out = BUF_INIT;
 
 			conf_print(c, NULL, &out);
@@ -642,6 +698,8 @@ int main(void)
 		T(the_hints_of_a_new_configuration_are_true),
 		T(every_key_has_a_help_text_and_a_default_that_fits),
 		T(plugins_are_asked_about_what_the_file_says),
+		T(a_configuration_of_shipped_plugins_passes_the_check),
+		T(a_secret_is_printed_only_to_its_owner),
 		T(no_mutation_of_a_configuration_crashes_the_loader),
 	};
 

@@ -294,6 +294,26 @@ static void the_list_has_every_file_and_why_the_broken_ones_are(void **state)
 	reg_list_free(list, n);
 }
 
+static void every_plugin_that_was_built_loads_without_a_warning(void **state)
+{
+	struct reg_entry *list;
+	struct reg *own;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(reg_open(NULL, &own), 0);
+	assert_int_equal(reg_list(own, &list, &n), 0);
+	for (size_t i = 0; i < n; ++i) {
+		if (list[i].error)
+			fail_msg("%s", list[i].error);
+		assert_null(list[i].plugin->warning);
+	}
+	reg_list_free(list, n);
+	reg_close(own);
+	if (!n)
+		skip(); /* none was built */
+}
+
 static void a_description_shows_options_and_counters_but_no_secret(void **state)
 {
 	AUTOBUF struct buf out = BUF_INIT;
@@ -674,6 +694,7 @@ int main(void)
 		T(no_truncation_of_a_plugin_gets_past_the_checks),
 		T(what_is_no_shared_object_is_refused),
 		T(the_list_has_every_file_and_why_the_broken_ones_are),
+		T(every_plugin_that_was_built_loads_without_a_warning),
 		T(a_description_shows_options_and_counters_but_no_secret),
 		T(a_constructor_is_a_warning),
 		T(a_file_is_tried_in_a_child_that_may_crash),
