@@ -195,7 +195,11 @@ struct dynfs_frontend_ops {
 	 * ended by itself (unmounted from outside).
 	 */
 	int (*serve)(void *self);
-	/* Leave: unmount, finish what is in flight, join the threads. */
+	/*
+	 * Leave: unmount, finish what is in flight, join the threads.  What is
+	 * still open or referenced then counts as given back.  Not from inside
+	 * ended().
+	 */
 	void (*close)(void *self);
 
 	/*

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this plugin share.  The prefix is front_, since fuse_ is
+ * libfuse's own.
+ *
+ *	fuse.c       the description, the life of an instance
+ *	session.c    what is agreed with the kernel, the loop
+ *	names.c      requests about names and attributes
+ *	content.c    requests about content and lists
+ *	reply.c      attributes in the kernel's form
+ *	mount.c      mounting, unmounting, read-ahead
+ *	mountinfo.c  what is mounted where
+ */
+#ifndef FRONT_H
+#define FRONT_H
+
+#include <dynfs/frontend.h>
+
+#include <fuse_lowlevel.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#define FRONT_TYPE     "fuse.dynfs"
+#define FRONT_IO_BYTES (1u << 20) /* largest read or write of the kernel */
+
+struct front_config {
+	int64_t threads;
+	int64_t attr_timeout, entry_timeout, negative_timeout;
+	int64_t unmount_wait;
+	uint64_t read_ahead;
+	int32_t writeback, acl, suid, dev;
+};
+
+struct front {
+	const struct dynfs_host *host;
+	struct front_config config;
+
+	/* from open() to close() */
+	struct dynfs_frontend_env env;
+	const struct dynfs_fs_view *fs;
+	char *mountpoint; /* canonical; NULL: not open */
+	struct fuse_session *session;
+	unsigned int major, minor; /* device number of the mount */
+	bool no_opendir;           /* set by init, before any request */
+
+	struct fuse_loop_config *loop_config;
+	pthread_t loop;
+	bool loop_started;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t idle;  /* n_pending became 0, or the loop ended */
+	unsigned long n_pending;
+	bool closing, ended;
+};
+
+static inline struct front *front_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/*
+ * Around what the view answers later: the session must outlive the reply.
+ * The request may not be touched after front_unpin().
+ */
+void front_pin(struct front *f);
+void front_unpin(struct front *f);
+
+/* session.c */
+extern const struct fuse_lowlevel_ops front_ops;
+int front_session_new(struct front *f);
+int front_loop_start(struct front *f);
+
+/* names.c */
+void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void front_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *v);
+void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+		   struct fuse_file_info *fi);
+void front_readlink(fuse_req_t req, fuse_ino_t ino);
+void front_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 mode_t mode, dev_t rdev);
+void front_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 mode_t mode);
+void front_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		   const char *name);
+void front_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		  fuse_ino_t new_parent, const char *new_name,
+		  unsigned int flags);
+void front_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent,
+		const char *name);
+void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		    const char *value, size_t len, int flags);
+void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+		    size_t len);
+void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t len);
+void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* content.c */
+void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+		  mode_t mode, struct fuse_file_info *fi);
+void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
+		struct fuse_file_info *fi);
+void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
+		 off_t off, struct fuse_file_info *fi);
+void front_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
+		 struct fuse_file_info *fi);
+void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
+		   struct fuse_file_info *fi);
+void front_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
+		       struct fuse_file_info *fi);
+void front_statfs(fuse_req_t req, fuse_ino_t ino);
+void front_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
+		 struct fuse_file_info *fi, unsigned int flags,
+		 const void *in_buf, size_t in_len, size_t out_len);
+
+/* reply.c: errors are negative here, 0 is success */
+void front_reply_err(fuse_req_t req, int err);
+void front_reply_entry(fuse_req_t req, int err, const struct dynfs_attr *a);
+void front_reply_attr(fuse_req_t req, int err, const struct dynfs_attr *a);
+void front_stat(const struct dynfs_attr *a, struct stat *ret);
+void front_entry(const struct front *f, const struct dynfs_attr *a,
+		 struct fuse_entry_param *ret);
+struct dynfs_caller front_caller(fuse_req_t req);
+/* 0, or -ENAMETOOLONG: the kernel lets longer names pass than a pool has. */
+int front_name(const char *name);
+
+/* mount.c */
+int front_mount(struct front *f);
+void front_unmount(struct front *f);
+/* Raise what the kernel sets low for FUSE; serving must have begun. */
+void front_tune(struct front *f);
+
+/* mountinfo.c */
+struct front_mount_entry {
+	unsigned int major, minor;
+	char type[64];
+	char source[256];
+};
+/* The topmost mount at path, which is canonical; -ENOENT: none. */
+int front_mount_find(const char *path, struct front_mount_entry *ret);
+
+#endif

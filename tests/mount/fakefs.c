@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fakefs.h: nodes, content and the thread that answers. */
+#include "fakefs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct fake_job {
+	struct fake_job *next;
+	dynfs_read_done read_done; /* or done */
+	dynfs_done done;
+	void *ctx;
+	uint64_t ino, off;
+	size_t len;
+};
+
+struct fake_node *fakefs_node(struct fakefs *f, uint64_t ino)
+{
+	return ino && ino < f->n_nodes && f->node[ino].attr.mode ? &f->node[ino]
+								 : NULL;
+}
+
+struct fake_node *fakefs_find(struct fakefs *f, uint64_t parent,
+			      const char *name)
+{
+	for (uint64_t i = 2; i < f->n_nodes; i++) {
+		struct fake_node *n = &f->node[i];
+
+		if (n->attr.mode && n->parent == parent &&
+		    !strcmp(n->name, name))
+			return n;
+	}
+	return NULL;
+}
+
+void fakefs_touch(struct fakefs *f, struct fake_node *n)
+{
+	n->attr.mtime.sec = n->attr.ctime.sec = ++f->clock_sec;
+}
+
+struct fake_node *fakefs_make(struct fakefs *f, uint64_t parent,
+			      const char *name, uint32_t mode)
+{
+	struct fake_node *n;
+
+	if (f->n_nodes == FAKE_NODES)
+		return NULL;
+	n = &f->node[f->n_nodes];
+	*n = (struct fake_node){
+		.attr = { .ino = f->n_nodes,
+			  .generation = 7,
+			  .mode = mode,
+			  .nlink = S_ISDIR(mode) ? 2 : 1 },
+		.parent = parent,
+	};
+	f->n_nodes++;
+	strncpy(n->name, name, DYNFS_NAME_MAX);
+	fakefs_touch(f, n);
+	return n;
+}
+
+uint64_t fakefs_add(struct fakefs *f, uint64_t parent, const char *name,
+		    uint32_t mode)
+{
+	const struct fake_node *n;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_make(f, parent, name, mode);
+	pthread_mutex_unlock(&f->lock);
+	return n ? n->attr.ino : 0;
+}
+
+long fakefs_opens(struct fakefs *f)
+{
+	long opens = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (uint64_t i = 0; i < f->n_nodes; i++)
+		opens += f->node[i].opens;
+	pthread_mutex_unlock(&f->lock);
+	return opens;
+}
+
+int fakefs_resize(struct fake_node *n, uint64_t size)
+{
+	uint8_t *data;
+
+	if (size > n->room) {
+		data = realloc(n->data, size * 2);
+		if (!data)
+			return -ENOSPC;
+		memset(data + n->room, 0, size * 2 - n->room);
+		n->data = data;
+		n->room = size * 2;
+	}
+	if (size < n->attr.size_bytes)
+		memset(n->data + size, 0, n->attr.size_bytes - size);
+	n->attr.size_bytes = n->attr.stored_bytes = size;
+	return 0;
+}
+
+static void fake_answer_read(struct fakefs *f, const struct fake_job *job)
+{
+	struct iovec iov[2] = { { NULL, 0 }, { NULL, 0 } };
+	const struct fake_node *n;
+	uint8_t *copy = NULL;
+	size_t len = 0;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_node(f, job->ino);
+	if (n && job->off < n->attr.size_bytes) {
+		len = n->attr.size_bytes - job->off;
+		len = len < job->len ? len : job->len;
+		copy = malloc(len);
+		if (copy)
+			memcpy(copy, n->data + job->off, len);
+	}
+	pthread_mutex_unlock(&f->lock);
+	/* in two pieces, for an answer may have many */
+	iov[0] = (struct iovec){ copy, len / 3 };
+	if (copy)
+		iov[1] = (struct iovec){ copy + len / 3, len - len / 3 };
+	job->read_done(job->ctx, !n || (len && !copy) ? -EIO : 0, iov,
+		       len ? 2 : 0);
+	free(copy);
+}
+
+static struct fake_job *fake_next(struct fakefs *f)
+{
+	struct fake_job *job;
+
+	pthread_mutex_lock(&f->lock);
+	while (!f->jobs && !f->stop)
+		pthread_cond_wait(&f->work, &f->lock);
+	job = f->jobs;
+	if (job) {
+		f->jobs = job->next;
+		if (!f->jobs)
+			f->jobs_end = &f->jobs;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return job;
+}
+
+static void *fake_thread(void *arg)
+{
+	struct fakefs *f = arg;
+	struct fake_job *job;
+
+	while ((job = fake_next(f))) {
+		int ms = atomic_load(&f->delay_ms);
+		struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+		if (ms)
+			(void)nanosleep(&t, NULL);
+		if (job->read_done)
+			fake_answer_read(f, job);
+		else
+			job->done(job->ctx, 0);
+		free(job);
+	}
+	return NULL;
+}
+
+static int fake_queue(struct fakefs *f, const struct fake_job *what)
+{
+	struct fake_job *job = malloc(sizeof(*job));
+
+	if (!job)
+		return -ENOMEM;
+	*job = *what;
+	job->next = NULL;
+	pthread_mutex_lock(&f->lock);
+	*f->jobs_end = job;
+	f->jobs_end = &job->next;
+	pthread_cond_signal(&f->work);
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
+static void fake_read(void *ctx, uint64_t ino, uint64_t off, size_t len,
+		      dynfs_read_done done, void *done_ctx)
+{
+	struct fake_job job = { .read_done = done,
+				.ctx = done_ctx,
+				.ino = ino,
+				.off = off,
+				.len = len };
+
+	if (fake_queue(ctx, &job))
+		done(done_ctx, -ENOMEM, NULL, 0);
+}
+
+static void fake_fsync(void *ctx, uint64_t ino, int data_only, dynfs_done done,
+		       void *done_ctx)
+{
+	struct fake_job job = { .done = done, .ctx = done_ctx };
+	struct fakefs *f = ctx;
+
+	(void)ino, (void)data_only;
+	atomic_fetch_add(&f->n_fsync, 1);
+	if (fake_queue(f, &job))
+		done(done_ctx, -ENOMEM);
+}
+
+static int fake_write_now(struct fakefs *f, uint64_t ino, uint64_t off,
+			  const struct iovec *iov, uint32_t n_iov)
+{
+	struct fake_node *n = fakefs_node(f, ino);
+	size_t len = 0;
+
+	if (!n)
+		return -ENOENT;
+	for (uint32_t i = 0; i < n_iov; i++)
+		len += iov[i].iov_len;
+	if (off + len > n->attr.size_bytes && fakefs_resize(n, off + len))
+		return -ENOSPC;
+	for (uint32_t i = 0; i < n_iov; i++) {
+		memcpy(n->data + off, iov[i].iov_base, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	fakefs_touch(f, n);
+	return 0;
+}
+
+static void fake_write(void *ctx, uint64_t ino, uint64_t off,
+		       const struct iovec *iov, uint32_t n_iov, uint32_t flags,
+		       dynfs_done done, void *done_ctx)
+{
+	struct fake_job job = { .done = done, .ctx = done_ctx };
+	struct fakefs *f = ctx;
+	bool later;
+	int err;
+
+	(void)flags;
+	pthread_mutex_lock(&f->lock);
+	later = f->later = !f->later;
+	err = fake_write_now(f, ino, off, iov, n_iov);
+	pthread_mutex_unlock(&f->lock);
+	if (err || !later || fake_queue(f, &job))
+		done(done_ctx, err);
+}
+
+struct fakefs *fakefs_new(void)
+{
+	struct fakefs *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->view.size = sizeof(f->view);
+	f->view.ctx = f;
+	fakefs_fill_view(&f->view);
+	f->view.read = fake_read;
+	f->view.write = fake_write;
+	f->view.fsync = fake_fsync;
+	f->jobs_end = &f->jobs;
+	f->n_nodes = DYNFS_ROOT_INO;
+	f->clock_sec = 1000000;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->work, NULL);
+	(void)fakefs_make(f, DYNFS_ROOT_INO, "", S_IFDIR | 0755);
+	if (pthread_create(&f->thread, NULL, fake_thread, f)) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void fakefs_free(struct fakefs *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->stop = true;
+	pthread_cond_signal(&f->work);
+	pthread_mutex_unlock(&f->lock);
+	(void)pthread_join(f->thread, NULL); /* it is ours */
+	for (uint64_t i = 0; i < f->n_nodes; i++)
+		free(f->node[i].data);
+	pthread_cond_destroy(&f->work);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fakefs: the view of a pool that is not there.
+ *
+ * A tree of nodes in memory behind one lock, enough for a frontend's test.
+ * Reads and syncs are answered by a thread of its own, and so is every other
+ * write, as a pool would.  It counts what a frontend has to give back.
+ */
+#ifndef TESTS_MOUNT_FAKEFS_H
+#define TESTS_MOUNT_FAKEFS_H
+
+#include <dynfs/frontend.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define FAKE_NODES 16384
+
+struct fake_node {
+	struct dynfs_attr attr; /* mode 0: the node is free */
+	uint64_t parent;
+	char name[DYNFS_NAME_MAX + 1];
+	uint8_t *data;
+	size_t room;
+	char xattr_name[64], xattr_value[64];
+	size_t xattr_len;
+	long lookups, opens;
+};
+
+struct fake_job; /* an answer that is due */
+
+struct fakefs {
+	struct dynfs_fs_view view;
+	atomic_ulong n_getattr, n_lookup, n_flush, n_fsync;
+	atomic_int delay_ms; /* before each answer of the thread */
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t work;
+	struct fake_job *jobs, **jobs_end;
+	bool stop;
+	bool later;        /* the next write is the thread's */
+	uint64_t n_nodes;  /* highest used number plus one */
+	int64_t clock_sec; /* a time that always grows */
+	struct fake_node node[FAKE_NODES];
+
+	pthread_t thread;
+};
+
+/* NULL: no memory. */
+struct fakefs *fakefs_new(void);
+void fakefs_free(struct fakefs *f);
+/* An empty file or folder, without the frontend. */
+uint64_t fakefs_add(struct fakefs *f, uint64_t parent, const char *name,
+		    uint32_t mode);
+/* The number of files that are open now. */
+long fakefs_opens(struct fakefs *f);
+
+/* fakefs_ops.c: what the view has besides content */
+void fakefs_fill_view(struct dynfs_fs_view *v);
+struct fake_node *fakefs_node(struct fakefs *f, uint64_t ino);
+struct fake_node *fakefs_find(struct fakefs *f, uint64_t parent,
+			      const char *name);
+struct fake_node *fakefs_make(struct fakefs *f, uint64_t parent,
+			      const char *name, uint32_t mode);
+int fakefs_resize(struct fake_node *n, uint64_t size);
+void fakefs_touch(struct fakefs *f, struct fake_node *n);
+
+#endif
