@@ -565,6 +565,44 @@ static void *slow_reader(void *arg)
 	return NULL;
 }
 
+static void *slow_writer(void *arg)
+{
+	unsigned int id = (unsigned int)(uintptr_t)arg;
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "s-%u", id);
+	return file_survives(mounted_path(&the, name), id, 30000) ? NULL : arg;
+}
+
+static void writers_that_wait_do_not_keep_readers_out(void **state)
+{
+	pthread_t thread[WORKERS];
+	struct timespec a, b;
+	struct stat st;
+	void *bad;
+
+	(void)state;
+	atomic_store(&the.fs->delay_ms, 60);
+	for (uintptr_t i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, slow_writer,
+						(void *)(i + 1)), /* NOLINT */
+				 0);
+	(void)usleep(300000);
+	(void)clock_gettime(CLOCK_MONOTONIC, &a);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(stat(the.dir, &st), 0);
+	assert_int_equal(access(mounted_path(&the, "none"), F_OK), -1);
+	(void)clock_gettime(CLOCK_MONOTONIC, &b);
+	atomic_store(&the.fs->delay_ms, 0);
+	assert_true((b.tv_sec - a.tv_sec) * 1000 +
+			(b.tv_nsec - a.tv_nsec) / 1000000 <
+		    60);
+	for (int i = 0; i < WORKERS; i++) {
+		assert_int_equal(pthread_join(thread[i], &bad), 0);
+		assert_null(bad);
+	}
+}
+
 static void leaving_waits_for_answers_that_are_due(void **state)
 {
 	pthread_t thread;
@@ -613,6 +651,7 @@ static int run_all(void)
 		MOUNTED(ten_thousand_names_are_listed_once_each),
 		MOUNTED(a_new_name_shows_in_a_listing_that_was_kept),
 		MOUNTED(eight_threads_do_not_disturb_one_another),
+		MOUNTED(writers_that_wait_do_not_keep_readers_out),
 		MOUNTED(the_mount_bears_the_name_of_its_pool),
 		cmocka_unit_test(
 		    attributes_are_kept_as_long_as_the_option_says),

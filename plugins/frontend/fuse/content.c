@@ -8,7 +8,8 @@
  * libfuse reuses as soon as the handler returns.  So a write waits for its
  * answer; the view takes it at once unless its buffers are full, and then
  * waiting is what slows the writer down.  Copying the bytes would cost more
- * than the rest of the request.
+ * than the rest of the request.  Only when half of the threads are at a write
+ * already are they copied, so that writers never keep readers out.
  */
 #include "front.h"
 
@@ -20,7 +21,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define CONTENT_LIST_MAX (1u << 20) /* bytes of names in one reply */
+#define CONTENT_LIST_MAX   (1u << 20) /* bytes of names in one reply */
+#define CONTENT_COPIES_MAX 16u        /* writes of up to 1 MiB */
 
 void front_pin(struct front *f)
 {
@@ -146,24 +148,81 @@ static void content_write_done(void *ctx, int err)
 	(void)sem_post(&w->done); /* cannot overflow */
 }
 
+static void content_write_reply(fuse_req_t req, int err, size_t len)
+{
+	if (err)
+		front_reply_err(req, err);
+	else
+		(void)fuse_reply_write(req, len); /* who wrote may have gone */
+}
+
+static void content_write_wait(fuse_req_t req, fuse_ino_t ino,
+			       const struct iovec *iov, off_t off,
+			       uint32_t flags)
+{
+	struct front *f = front_of(req);
+	struct content_write w;
+
+	(void)sem_init(&w.done, 0, 0); /* fails for bad arguments only */
+	f->fs->write(f->fs->ctx, ino, (uint64_t)off, iov, 1, flags,
+		     content_write_done, &w);
+	while (sem_wait(&w.done))
+		; /* a signal of the program */
+	(void)sem_destroy(&w.done);
+	content_write_reply(req, w.err, iov->iov_len);
+}
+
+struct content_copy {
+	fuse_req_t req;
+	struct iovec iov;
+	uint8_t bytes[];
+};
+
+static void content_copy_done(void *ctx, int err)
+{
+	struct content_copy *c = ctx;
+	struct front *f = front_of(c->req);
+
+	content_write_reply(c->req, err, c->iov.iov_len);
+	f->host->free(f->host, c);
+	atomic_fetch_sub(&f->n_copies, 1);
+	front_unpin(f);
+}
+
+/* false: there is no room for another copy */
+static bool content_write_copy(fuse_req_t req, fuse_ino_t ino, const char *buf,
+			       size_t len, off_t off, uint32_t flags)
+{
+	struct front *f = front_of(req);
+	struct content_copy *c = NULL;
+
+	if (atomic_fetch_add(&f->n_copies, 1) < CONTENT_COPIES_MAX)
+		c = f->host->alloc(f->host, sizeof(*c) + len, 0);
+	if (!c) {
+		atomic_fetch_sub(&f->n_copies, 1);
+		return false;
+	}
+	memcpy(c->bytes, buf, len);
+	c->req = req;
+	c->iov = (struct iovec){ c->bytes, len };
+	front_pin(f);
+	f->fs->write(f->fs->ctx, ino, (uint64_t)off, &c->iov, 1, flags,
+		     content_copy_done, c);
+	return true;
+}
+
 void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
 		 off_t off, struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
+	uint32_t flags = content_flags(f, fi->flags);
+	bool crowded = atomic_fetch_add(&f->n_writing, 1) >= f->threads / 2;
 	struct iovec iov = { .iov_len = len };
-	struct content_write w;
 
 	memcpy(&iov.iov_base, &buf, sizeof(buf)); /* who writes only reads it */
-	(void)sem_init(&w.done, 0, 0); /* fails for bad arguments only */
-	f->fs->write(f->fs->ctx, ino, (uint64_t)off, &iov, 1,
-		     content_flags(f, fi->flags), content_write_done, &w);
-	while (sem_wait(&w.done))
-		; /* a signal of the program */
-	(void)sem_destroy(&w.done);
-	if (w.err)
-		front_reply_err(req, w.err);
-	else
-		(void)fuse_reply_write(req, len);
+	if (!crowded || !content_write_copy(req, ino, buf, len, off, flags))
+		content_write_wait(req, ino, &iov, off, flags);
+	atomic_fetch_sub(&f->n_writing, 1);
 }
 
 static void content_sync_done(void *ctx, int err)

@@ -19,6 +19,7 @@
 #include <fuse_lowlevel.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #define FRONT_TYPE     "fuse.dynfs"
@@ -47,6 +48,10 @@ struct front {
 	struct fuse_loop_config *loop_config;
 	pthread_t loop;
 	bool loop_started;
+	unsigned int threads; /* at most, in the loop */
+
+	atomic_uint n_writing; /* threads inside front_write() */
+	atomic_uint n_copies;  /* writes whose bytes were copied */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t idle;  /* n_pending became 0, or the loop ended */
@@ -135,6 +140,8 @@ int front_name(const char *name);
 /* mount.c */
 int front_mount(struct front *f);
 void front_unmount(struct front *f);
+/* End the connection: every user of the mount gets an error from then on. */
+void front_abort(const struct front *f);
 /* Raise what the kernel sets low for FUSE; serving must have begun. */
 void front_tune(struct front *f);
 

@@ -314,7 +314,7 @@ static int mount_control(void)
 	return dir;
 }
 
-static void mount_abort(const struct front *f)
+void front_abort(const struct front *f)
 {
 	int dir = mount_control(), fd = -1;
 	char name[48];
@@ -324,8 +324,8 @@ static void mount_abort(const struct front *f)
 		fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || write(fd, "1", 1) != 1)
 		f->host->log(f->host, DYNFS_WARN,
-			     "%s is still in use, and its connection cannot be "
-			     "cut: waiting for its users to leave",
+			     "the connection of %s cannot be cut: waiting for "
+			     "its users to leave",
 			     f->mountpoint);
 	if (fd >= 0)
 		(void)close(fd); /* it acted at the write */
@@ -356,7 +356,7 @@ void front_unmount(struct front *f)
 	}
 	/* what is under way is answered before the connection is cut */
 	if (!mount_ended(f, MOUNT_NS_PER_SEC / 2))
-		mount_abort(f);
+		front_abort(f);
 }
 
 static void mount_write(const struct front *f, const char *name, uint64_t value)

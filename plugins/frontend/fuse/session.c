@@ -153,6 +153,9 @@ static void *session_loop(void *arg)
 	int err = fuse_session_loop_mt(f->session, f->loop_config);
 	bool tell;
 
+	/* nobody reads requests any more: they must not wait for ever */
+	if (err)
+		front_abort(f);
 	pthread_mutex_lock(&f->lock);
 	f->ended = true;
 	tell = !f->closing;
@@ -165,16 +168,16 @@ static void *session_loop(void *arg)
 
 int front_loop_start(struct front *f)
 {
-	unsigned int threads = session_threads(f);
 	sigset_t all, before;
 	int err;
 
+	f->threads = session_threads(f);
 	f->loop_config = fuse_loop_cfg_create();
 	if (!f->loop_config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(f->loop_config, 1);
-	fuse_loop_cfg_set_max_threads(f->loop_config, threads);
-	fuse_loop_cfg_set_idle_threads(f->loop_config, threads);
+	fuse_loop_cfg_set_max_threads(f->loop_config, f->threads);
+	fuse_loop_cfg_set_idle_threads(f->loop_config, f->threads);
 
 	/* signals are the program's, so its threads take them */
 	(void)sigfillset(&all);
