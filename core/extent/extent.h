@@ -68,6 +68,8 @@ int extents_start(struct extents *x, struct meta *m, const char *default_name);
 void extents_stop(struct extents *x);
 void extents_free(struct extents *x);
 
+struct disks *extents_disks(struct extents *x);
+
 /* For struct meta_hooks; ctx is the struct extents. */
 void extents_opened_hook(void *ctx, struct meta *m);
 int extents_verify_hook(void *ctx, const void *key, size_t key_len,

@@ -84,6 +84,11 @@ int extents_start(struct extents *x, struct meta *m, const char *default_name)
 	return reclaim_start(x);
 }
 
+struct disks *extents_disks(struct extents *x)
+{
+	return x->how.disks;
+}
+
 void extents_stop(struct extents *x)
 {
 	reclaim_stop(x);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inodes in memory: one object for a number, found in a table.
+ *
+ * Whoever finds a number absent adds an object whose lock it holds while it
+ * loads the record; others find the object and wait at that lock.  Objects
+ * that nobody refers to, and that the frontend does not know, wait on a list
+ * to be used again or dropped.
+ */
+#include <file/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define INO_RANGE 4096u
+#define IDLE_COST 1024u /* bytes of an idle inode, about */
+
+struct dynfs_time files_now(struct files *f)
+{
+	int64_t ns = f->how.os->wall_ns(f->how.os);
+
+	return (struct dynfs_time){ .sec = ns / 1000000000,
+				    .nsec = (uint32_t)(ns % 1000000000) };
+}
+
+static struct inode *inode_find(struct files *f, uint64_t ino)
+{
+	struct hnode *n = hmap_find(&f->inodes, hash_u64(ino));
+
+	for (; n; n = hmap_next(n)) {
+		struct inode *in = container_of(n, struct inode, node);
+
+		if (in->ino == ino)
+			return in;
+	}
+	return NULL;
+}
+
+static struct inode *inode_alloc(struct files *f, uint64_t ino)
+{
+	struct inode *in = (struct inode *)calloc(1, sizeof(*in));
+
+	if (!in)
+		return NULL;
+	in->files = f;
+	in->ino = ino;
+	in->refs = 1;
+	list_init(&in->lru);
+	(void)pthread_mutex_init(&in->lock, NULL);
+	(void)pthread_rwlock_init(&in->io, NULL);
+	return in;
+}
+
+void inode_destroy(struct inode *in)
+{
+	if (in->content) {
+		list_for_safe(l, &in->content->runs) run_free(
+		    in->files, in->content, container_of(l, struct run, link));
+		content_free(in->content);
+		free(container_of(in->content, struct holder, c));
+	}
+	free((char *)(uintptr_t)in->rec.target);
+	(void)pthread_rwlock_destroy(&in->io);
+	(void)pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+/* The files' lock is held; refs is 0. */
+static void inode_forget(struct files *f, struct inode *in)
+{
+	if (!list_empty(&in->lru)) {
+		list_remove(&in->lru);
+		f->n_idle--;
+	}
+	hmap_remove(&f->inodes, &in->node);
+	f->n_inodes--;
+}
+
+static int inode_load(struct inode *in)
+{
+	struct key key = key_inode(in->ino);
+	AUTOBUF struct buf value = BUF_INIT;
+	struct inode_rec rec;
+	char *target = NULL;
+	int r = meta_get(in->files->how.meta, key.data, key.len, &value);
+
+	if (r >= 0)
+		r = inode_rec_get(value.data, value.len, &rec);
+	if (r >= 0 && rec.target_len) {
+		target = (char *)malloc(rec.target_len);
+		if (!target)
+			return -ENOMEM;
+		memcpy(target, rec.target, rec.target_len);
+	}
+	if (r < 0)
+		return r;
+	in->rec = rec;
+	in->rec.target = target;
+	in->disk_size = rec.size;
+	in->counted.exists = true;
+	in->counted.uid = rec.uid;
+	in->counted.gid = rec.gid;
+	in->counted.project = rec.project;
+	in->counted.stored = rec.stored;
+	in->loaded = true;
+	return 0;
+}
+
+void inode_use(struct files *f, struct inode *in)
+{
+	if (!in->refs++ && !list_empty(&in->lru)) {
+		list_remove(&in->lru);
+		f->n_idle--;
+	}
+}
+
+void inode_hold(struct inode *in)
+{
+	AUTOLOCK(&in->files->lock);
+	inode_use(in->files, in);
+}
+
+int inode_get(struct files *f, uint64_t ino, struct inode **ret)
+{
+	struct inode *in;
+	bool mine = false;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&f->lock);
+	in = inode_find(f, ino);
+	if (in) {
+		inode_use(f, in);
+	} else {
+		in = inode_alloc(f, ino);
+		if (in) {
+			mine = true;
+			(void)pthread_mutex_lock(&in->lock);
+			hmap_add(&f->inodes, &in->node, hash_u64(ino));
+			f->n_inodes++;
+		}
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+	if (!in)
+		return -ENOMEM;
+	if (!mine)
+		(void)pthread_mutex_lock(&in->lock);
+	if (!in->loaded)
+		r = inode_load(in);
+	(void)pthread_mutex_unlock(&in->lock);
+	if (r < 0) {
+		inode_put(in);
+		return r;
+	}
+	*ret = in;
+	return 0;
+}
+
+/* Numbers of a range are used only after the fact that says so is queued. */
+static int ino_next(struct files *f, uint64_t *ret)
+{
+	struct key key = key_fact("ino");
+	AUTOBUF struct buf value = BUF_INIT;
+	AUTOBATCH struct batch b;
+	uint64_t next = 2;
+	int r;
+
+	batch_init(&b);
+	AUTOLOCK(&f->ino_lock);
+	if (f->next_ino == f->end_ino) {
+		r = meta_get(f->how.meta, key.data, key.len, &value);
+		if (r >= 0) {
+			struct rd rd = rd_of(value.data, value.len);
+
+			(void)rd8(&rd);
+			next = rd64(&rd);
+			if (rd_end(&rd) < 0)
+				return fail(-EUCLEAN, "the record of the next "
+						      "inode is damaged");
+		} else if (r != -ENOENT) {
+			return r;
+		}
+		buf_clear(&value);
+		buf_put8(&value, 1);
+		buf_put64(&value, next + INO_RANGE);
+		batch_put(&b, key.data, key.len, value.data, value.len);
+		r = meta_commit(f->how.meta, &b, NULL);
+		if (r < 0)
+			return r;
+		f->next_ino = next;
+		f->end_ino = next + INO_RANGE;
+	}
+	*ret = f->next_ino++;
+	return 0;
+}
+
+int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
+{
+	struct inode *in;
+	uint64_t ino;
+	int r;
+
+	if (f->how.readonly)
+		return -EROFS;
+	r = ino_next(f, &ino);
+	if (r < 0)
+		return r;
+	in = inode_alloc(f, ino);
+	if (!in)
+		return -ENOMEM;
+	in->rec = *init;
+	in->rec.target = NULL;
+	if (init->target_len) {
+		in->rec.target = (char *)malloc(init->target_len);
+		if (!in->rec.target) {
+			inode_destroy(in);
+			return -ENOMEM;
+		}
+		memcpy((char *)(uintptr_t)in->rec.target, init->target,
+		       init->target_len);
+	}
+	r = f->how.os->random(f->how.os, &in->rec.generation,
+			      sizeof(in->rec.generation));
+	if (r < 0) {
+		inode_destroy(in);
+		return r;
+	}
+	in->rec.sequence = 1;
+	in->fresh = true;
+	in->loaded = true;
+	in->disk_size = in->rec.size;
+	(void)pthread_mutex_lock(&f->lock);
+	hmap_add(&f->inodes, &in->node, hash_u64(ino));
+	f->n_inodes++;
+	(void)pthread_mutex_unlock(&f->lock);
+	*ret = in;
+	return 0;
+}
+
+/* The oldest idle ones go when there are more than memory is for. */
+static struct inode *idle_excess(struct files *f)
+{
+	struct list *l;
+
+	if (f->n_idle * IDLE_COST <= f->how.memory_bytes / 8)
+		return NULL;
+	l = list_first(&f->idle);
+	return l ? container_of(l, struct inode, lru) : NULL;
+}
+
+void inode_put(struct inode *in)
+{
+	struct files *f;
+	struct inode *gone = NULL;
+
+	if (!in)
+		return;
+	f = in->files;
+	(void)pthread_mutex_lock(&f->lock);
+	if (!--in->refs) {
+		bool known = atomic_load(&in->lookups) > 0;
+
+		if (!known && (!in->loaded || in->fresh || !in->rec.nlink)) {
+			gone = in;
+			inode_forget(f, in);
+		} else if (!known) {
+			list_push(&f->idle, &in->lru);
+			f->n_idle++;
+			gone = idle_excess(f);
+			if (gone)
+				inode_forget(f, gone);
+		}
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+	if (gone)
+		inode_destroy(gone);
+}
+
+int content_get(struct inode *in, struct content **ret)
+{
+	struct holder *h;
+
+	if (!in->content) {
+		h = (struct holder *)calloc(1, sizeof(*h));
+		if (!h || hmap_init(&h->c.chunks, 1) < 0) {
+			free(h);
+			return -ENOMEM;
+		}
+		list_init(&h->c.runs);
+		list_init(&h->dirty.link);
+		list_init(&h->gone.link);
+		h->dirty.in = h->gone.in = in;
+		(void)pthread_mutex_init(&h->c.map_lock, NULL);
+		(void)pthread_mutex_init(&h->c.flush, NULL);
+		__atomic_store_n(&in->content, &h->c, __ATOMIC_RELEASE);
+	}
+	*ret = in->content;
+	return 0;
+}
+
+/* Content is made under inode.io held alone, once. */
+int content_ready(struct inode *in)
+{
+	struct content *c;
+
+	if (content_of(in))
+		return 0;
+	AUTOWRLOCK(&in->io);
+	return content_get(in, &c);
+}
+
+struct dirty *inode_dirty(struct inode *in)
+{
+	return &container_of(in->content, struct holder, c)->dirty;
+}
+
+struct dirty *inode_gone(struct inode *in)
+{
+	return &container_of(in->content, struct holder, c)->gone;
+}
+
+/* ---- records --------------------------------------------------------- */
+
+static void count_owner(struct batch *b, const struct inode_counted *c,
+			int64_t sign)
+{
+	int64_t bytes = sign * (int64_t)c->stored;
+
+	batch_count(b, USAGE_UID, c->uid, sign, bytes);
+	batch_count(b, USAGE_GID, c->gid, sign, bytes);
+	batch_count(b, USAGE_PROJECT, c->project, sign, bytes);
+}
+
+void inode_put_record(struct inode *in, struct batch *b)
+{
+	struct key key = key_inode(in->ino);
+	struct inode_rec rec = in->rec;
+	AUTOBUF struct buf value = BUF_INIT;
+
+	rec.size = S_ISREG(rec.mode) ? in->disk_size : rec.size;
+	inode_rec_put(&value, &rec);
+	if (buf_error(&value) < 0)
+		b->error = -ENOMEM;
+	batch_put(b, key.data, key.len, value.data, value.len);
+}
+
+void count_gone(struct inode *in, struct batch *b)
+{
+	if (in->counted.exists)
+		count_owner(b, &in->counted, -1);
+	in->counted.exists = false;
+}
+
+void inode_record(struct inode *in, struct batch *b)
+{
+	struct inode_counted now = { true, in->rec.uid, in->rec.gid,
+				     in->rec.project, in->rec.stored };
+
+	inode_put_record(in, b);
+	if (in->counted.exists)
+		count_owner(b, &in->counted, -1);
+	count_owner(b, &now, 1);
+	in->counted = now;
+	in->dirty_attr = false;
+	in->fresh = false;
+}
+
+void inode_attr(struct inode *in, struct dynfs_attr *ret)
+{
+	AUTOLOCK(&in->lock);
+	*ret = (struct dynfs_attr){
+		.ino = in->ino,
+		.generation = in->rec.generation,
+		.size_bytes = in->rec.size,
+		.stored_bytes = in->rec.stored,
+		.mode = in->rec.mode,
+		.nlink = in->rec.nlink,
+		.uid = in->rec.uid,
+		.gid = in->rec.gid,
+		.rdev = in->rec.rdev,
+		.atime = in->rec.atime,
+		.mtime = in->rec.mtime,
+		.ctime = in->rec.ctime,
+		.btime = in->rec.btime,
+	};
+}
+
+const struct policy *inode_policy(struct inode *in)
+{
+	struct extents *x = in->files->how.extents;
+	const struct policy *p = NULL, *now;
+
+	if (in->rec.policy)
+		p = extents_policy(x, in->rec.policy);
+	if (!p)
+		return extents_policy_default(x);
+	/* what the config makes of that name today */
+	now = extents_policy_named(x, p->name);
+	return now ? now : p;
+}

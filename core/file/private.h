@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of file/ share; nobody else includes it. */
+#ifndef FILE_PRIVATE_H
+#define FILE_PRIVATE_H
+
+#include <file/file.h>
+
+#define CHUNK_SLICES_MAX 64u /* more are compacted into one */
+
+/* ---- runs, runs.c ---------------------------------------------------- */
+
+/*
+ * Bytes of one chunk that are not in a slice yet.  Runs that can still change
+ * never touch each other within a chunk; one that is being flushed does not
+ * change, and newer runs may lie over it.
+ */
+struct run {
+	struct list link;     /* of the content, oldest first */
+	struct list in_chunk; /* of the chunk, oldest first */
+	struct chunk *chunk;
+	uint32_t off, len; /* in the chunk */
+	uint32_t cap;      /* of data */
+	bool flushing;
+	uint64_t born_ns;
+	uint64_t sequence; /* of its slice, while flushing */
+	uint8_t *data;     /* owned, aligned to 64 */
+};
+
+/* ---- slices, map.c --------------------------------------------------- */
+
+struct slice {
+	uint64_t sequence;
+	uint8_t kind; /* enum slice_kind */
+	uint32_t off, len;
+	struct extent_id extent;
+	uint32_t extent_off;
+	uint8_t *bytes; /* INLINE: owned */
+};
+
+/* A part of a slice that nothing hides.  Sorted, never overlapping. */
+struct shown {
+	uint32_t off, len;
+	uint32_t slice; /* index of the map's slices */
+};
+
+struct map {
+	struct slice *slices; /* owned, by sequence */
+	uint32_t n_slices, cap_slices;
+	struct shown *shown; /* owned */
+	uint32_t n_shown, cap_shown;
+	bool loaded;
+};
+
+struct chunk {
+	struct hnode node; /* of the content */
+	uint64_t number;
+	struct map map;
+	struct list runs; /* struct run */
+	bool rewritten;   /* its slices are in runs, on their way */
+};
+
+void map_done(struct map *m);
+/* Takes over bytes (also on failure).  Sequences only grow. */
+int map_add(struct map *m, const struct slice *s);
+/* Bytes that are shown and not holes. */
+uint64_t map_stored(const struct map *m);
+/* Is any part of slice i shown? */
+bool map_shows(const struct map *m, uint32_t i);
+/* Forget slices of which nothing is shown. */
+void map_prune(struct map *m);
+bool map_has_inline(const struct map *m);
+
+/* ---- content of an inode, under inode.io ----------------------------- */
+
+struct content {
+	struct hmap chunks;       /* struct chunk; map_lock to look or add */
+	pthread_mutex_t map_lock; /* readers load maps under it */
+	struct list runs;         /* struct run, oldest first */
+	uint64_t run_bytes;       /* capacity of the runs */
+	uint32_t n_runs, n_chunks;
+	bool has_inline;       /* synced inline slices wait to be moved */
+	int error;             /* to be told by sync and close */
+	unsigned failures;     /* flushes in a row that failed */
+	uint64_t last_group;   /* the newest that holds a flush of it */
+	pthread_mutex_t flush; /* one flush at a time; before inode.io */
+};
+
+/* ---- the whole ------------------------------------------------------- */
+
+struct spare { /* a full-size buffer to use again */
+	struct spare *next;
+};
+
+struct files {
+	struct files_how how;
+
+	pthread_mutex_t lock; /* the table, refs, lists of inodes */
+	struct hmap inodes;
+	struct list idle; /* struct inode.lru, refs 0, oldest first */
+	uint64_t n_inodes, n_idle;
+
+	pthread_mutex_t ino_lock; /* numbers from a range */
+	uint64_t next_ino, end_ino;
+
+	pthread_mutex_t dirty_lock; /* all below */
+	pthread_cond_t work;        /* for the workers */
+	pthread_cond_t room;        /* for writers that wait */
+	struct list ready;          /* struct dirty: a chunk is full */
+	struct list dirty;          /* struct dirty: oldest first */
+	uint64_t dirty_bytes, dirty_limit;
+	bool stop, abandon, pressure;
+	struct list gone; /* struct dirty: inodes to be reclaimed */
+
+	pthread_mutex_t spare_lock;
+	struct spare *spares;
+	unsigned n_spares;
+
+	pthread_t *threads; /* n_threads of them */
+	unsigned n_threads;
+
+	pthread_mutex_t room_lock; /* the two below */
+	uint64_t room_checked_ns;
+	uint64_t room_bytes; /* of content that the disks take; 0 to start */
+};
+
+/* An inode's place in the lists of work; it holds a reference. */
+struct dirty {
+	struct list link;
+	struct inode *in;
+	bool queued, ready;
+	uint64_t since_ns;
+};
+
+/* The content and what belongs to it, one allocation. */
+struct holder {
+	struct content c;
+	struct dirty dirty;
+	struct dirty gone;
+};
+
+/* inode.c */
+int content_get(struct inode *in, struct content **ret);
+/* As content_get(), with no lock held. */
+int content_ready(struct inode *in);
+/* NULL: it never had any in memory. */
+static inline struct content *content_of(struct inode *in)
+{
+	return __atomic_load_n(&in->content, __ATOMIC_ACQUIRE);
+}
+void count_gone(struct inode *in, struct batch *b);
+void inode_hold(struct inode *in);                 /* one more reference */
+void inode_use(struct files *f, struct inode *in); /* files.lock is held */
+/* It is in no table any more; its content goes too, runs and all. */
+void inode_destroy(struct inode *in);
+/* rec without counting; lock is held */
+void inode_put_record(struct inode *in, struct batch *b);
+struct dirty *inode_dirty(struct inode *in);
+struct dirty *inode_gone(struct inode *in);
+
+/* content.c: inode.io is held, for writing unless it says otherwise */
+struct chunk *chunk_find(struct content *c, uint64_t number);
+int chunk_get(struct content *c, uint64_t number, struct chunk **ret);
+/* Its map, loaded; reading is enough. */
+int chunk_load(struct inode *in, struct content *c, uint64_t number,
+	       struct chunk **ret);
+/* Into the batch of a drop that has begun; prunes the map. */
+int drop_hidden(struct inode *in, struct chunk *k, struct batch *b);
+void content_trim(struct inode *in, struct content *c);
+void content_free(struct content *c);
+
+/* runs.c */
+uint8_t *data_new(struct files *f, uint32_t cap);
+void data_free(struct files *f, uint8_t *data, uint32_t cap);
+/* The bytes lie over what there is; ret_full: the chunk is one full run. */
+int run_write(struct inode *in, struct content *c, struct chunk *k,
+	      uint32_t off, const void *data, uint32_t len, bool *ret_full);
+void run_free(struct files *f, struct content *c, struct run *r);
+void run_unflush(struct files *f, struct content *c, struct run *r);
+/* Nothing at and beyond off of the chunk is wanted any more. */
+void runs_cut(struct files *f, struct content *c, struct chunk *k,
+	      uint32_t off);
+
+/* work.c */
+int work_start(struct files *f);
+void work_stop(struct files *f, bool abandon);
+void work_dirty(struct inode *in, bool ready);
+void work_gone(struct inode *in);
+void dirty_add(struct files *f, uint64_t bytes);
+void dirty_sub(struct files *f, uint64_t bytes);
+/* Before any lock: wait until there is memory; -ENOSPC: no room on disks. */
+int write_admit(struct files *f, uint64_t bytes);
+
+/* flush.c */
+enum flush_mode {
+	FLUSH_FULL, /* up to the newest full run */
+	FLUSH_AGED, /* all; inline slices of syncs too */
+	FLUSH_SYNC, /* all; small ones inline */
+};
+/* One inode; content.flush is held. */
+int flush_inode(struct inode *in, enum flush_mode mode);
+/* Several with small runs share extents; each flush is held. */
+int flush_many(struct inode **in, uint32_t n);
+
+/* reclaim.c */
+void reclaim_inode(struct inode *in);
+/* Deletes slices of ino from chunk on with a sequence below; in steps. */
+int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below);
+
+static inline uint64_t chunk_number(const struct files *f, uint64_t off)
+{
+	return off / f->how.extent_bytes;
+}
+
+#endif

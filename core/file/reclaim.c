@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inodes that have no name left, and cuts that a crash interrupted.
+ *
+ * The batch that took the last name away also put an intent record; when the
+ * last handle is gone a worker takes the content away in steps and then, in
+ * one batch, record, attributes and intent.
+ */
+#include <file/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/log.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+void inode_maybe_reclaim(struct inode *in)
+{
+	bool gone;
+
+	if (in->files->how.readonly)
+		return;
+	(void)pthread_mutex_lock(&in->lock);
+	gone = in->loaded && !in->rec.nlink && !in->fresh && in->counted.exists;
+	(void)pthread_mutex_unlock(&in->lock);
+	if (!gone || atomic_load(&in->opens) || atomic_load(&in->lookups))
+		return;
+	if (content_ready(in) >= 0)
+		work_gone(in);
+}
+
+static int reclaim_xattr(void *ctx, const void *key, size_t key_len,
+			 const void *value, size_t value_len)
+{
+	(void)value;
+	(void)value_len;
+	batch_delete((struct batch *)ctx, key, key_len);
+	return 0;
+}
+
+/* Record, attributes, intents: in one batch. */
+static int reclaim_record(struct inode *in)
+{
+	struct files *f = in->files;
+	struct key xattrs = key_xattr_ino(in->ino), key = key_inode(in->ino);
+	AUTOBATCH struct batch b;
+	int r;
+
+	batch_init(&b);
+	AUTOLOCK(&in->lock);
+	if (!in->counted.exists)
+		return 0; /* done before */
+	r = meta_scan(f->how.meta, xattrs.data, xattrs.len, NULL, 0,
+		      reclaim_xattr, &b);
+	if (r < 0)
+		return r;
+	batch_delete(&b, key.data, key.len);
+	key = key_intent(in->ino, INTENT_REMOVE);
+	batch_delete(&b, key.data, key.len);
+	key = key_intent(in->ino, INTENT_CUT);
+	batch_delete(&b, key.data, key.len);
+	count_gone(in, &b);
+	r = meta_commit(f->how.meta, &b, NULL);
+	if (r < 0)
+		in->counted.exists = true;
+	return r;
+}
+
+static void reclaim_runs(struct inode *in, struct content *c)
+{
+	AUTOWRLOCK(&in->io);
+	list_for_safe(l, &c->runs)
+	    run_free(in->files, c, container_of(l, struct run, link));
+}
+
+void reclaim_inode(struct inode *in)
+{
+	struct content *c = content_of(in);
+	int r;
+
+	AUTOLOCK(&c->flush);
+	if (atomic_load(&in->opens) || atomic_load(&in->lookups))
+		return; /* found again meanwhile; asked again later */
+	reclaim_runs(in, c);
+	r = cut_slices(in->files, in->ino, 0, UINT64_MAX);
+	if (r >= 0)
+		r = reclaim_record(in);
+	if (r < 0) /* the intent record stays: the next open finds it */
+		log_warn("file", "inode %" PRIu64 " is not reclaimed yet: %s",
+			 in->ino, fail_text(r));
+}
+
+struct intent {
+	uint64_t ino;
+	struct intent_rec rec;
+};
+
+struct intents {
+	struct intent at[256];
+	uint32_t n;
+	struct key last;
+};
+
+static int intent_each(void *ctx, const void *key, size_t key_len,
+		       const void *value, size_t value_len)
+{
+	struct intents *t = (struct intents *)ctx;
+	struct intent *i = &t->at[t->n];
+	uint8_t kind;
+
+	if (key_parse_intent(key, key_len, &i->ino, &kind) < 0 ||
+	    intent_rec_get(value, value_len, &i->rec) < 0)
+		return fail(-EUCLEAN, "an intent record is damaged");
+	memcpy(t->last.data, key, key_len);
+	t->last.len = key_len;
+	return ++t->n == sizeof(t->at) / sizeof(*t->at);
+}
+
+static int intent_delete(struct files *f, uint64_t ino, uint8_t kind)
+{
+	struct key key = key_intent(ino, kind);
+	AUTOBATCH struct batch b;
+
+	batch_init(&b);
+	batch_delete(&b, key.data, key.len);
+	return meta_commit(f->how.meta, &b, NULL);
+}
+
+static int intent_finish(struct files *f, const struct intent *i)
+{
+	struct inode *in;
+	int r;
+
+	if (i->rec.kind == INTENT_CUT) {
+		r = cut_slices(f, i->ino, i->rec.chunk, i->rec.sequence);
+		return r < 0 ? r : intent_delete(f, i->ino, INTENT_CUT);
+	}
+	r = inode_get(f, i->ino, &in);
+	if (r == -ENOENT)
+		return intent_delete(f, i->ino, INTENT_REMOVE);
+	if (r < 0)
+		return r;
+	inode_maybe_reclaim(in);
+	inode_put(in);
+	return 0;
+}
+
+int files_recover(struct files *f)
+{
+	struct key from = key_kind('O'), end = key_kind('O' + 1);
+	struct intents t;
+	int r;
+
+	do {
+		t.n = 0;
+		r = meta_scan(f->how.meta, from.data, from.len, end.data,
+			      end.len, intent_each, &t);
+		for (uint32_t i = 0; i < t.n && r >= 0; ++i)
+			r = intent_finish(f, &t.at[i]);
+		from = t.last;
+		from.data[from.len++] = 0; /* just behind it */
+	} while (r >= 0 && t.n == sizeof(t.at) / sizeof(*t.at));
+	return r;
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who flushes what, and when.
+ *
+ * An inode with dirty runs stands in one list, oldest first, and in a second
+ * one when a chunk of it is full. Workers take full chunks first, then what is
+ * old or, when memory runs short, what is oldest. Writers wait for memory
+ * before they take any lock; workers never wait for writers.
+ */
+#include <file/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/log.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define MANY_INODES   256u /* in one flush */
+#define FAILURES_MAX  10u
+#define ROOM_CHECK_NS 100000000u
+#define ROOM_PLENTY   (256ull << 20)
+
+void dirty_add(struct files *f, uint64_t bytes)
+{
+	AUTOLOCK(&f->dirty_lock);
+	f->dirty_bytes += bytes;
+}
+
+void dirty_sub(struct files *f, uint64_t bytes)
+{
+	AUTOLOCK(&f->dirty_lock);
+	f->dirty_bytes -= bytes;
+	(void)pthread_cond_broadcast(&f->room);
+}
+
+/* Both lists hold one reference, from when it is in one until in none. */
+void work_dirty(struct inode *in, bool ready)
+{
+	struct files *f = in->files;
+	struct dirty *d = inode_dirty(in);
+	bool held;
+
+	AUTOLOCK(&f->dirty_lock);
+	held = d->queued || d->ready;
+	if (!d->queued && !d->ready) {
+		d->queued = true;
+		d->since_ns = f->how.os->now_ns(f->how.os);
+		list_push(&f->dirty, &d->link);
+	}
+	if (ready && !d->ready) {
+		d->ready = true;
+		d->queued = false;
+		list_remove(&d->link);
+		list_push(&f->ready, &d->link);
+		(void)pthread_cond_signal(&f->work);
+	}
+	if (!held)
+		inode_hold(in);
+}
+
+void work_gone(struct inode *in)
+{
+	struct files *f = in->files;
+	struct dirty *d = inode_gone(in);
+
+	AUTOLOCK(&f->dirty_lock);
+	if (d->queued)
+		return;
+	d->queued = true;
+	inode_hold(in);
+	list_push(&f->gone, &d->link);
+	(void)pthread_cond_signal(&f->work);
+}
+
+/* Has what would make it dirty again?  flush is held. */
+static bool still_dirty(struct inode *in)
+{
+	bool dirty;
+
+	(void)pthread_rwlock_rdlock(&in->io);
+	dirty = in->content->n_runs ||
+		(in->content->has_inline &&
+		 in->rec.size > in->files->how.inline_file_bytes);
+	(void)pthread_rwlock_unlock(&in->io);
+	return dirty;
+}
+
+/* Bytes that can not be stored: said, kept for sync and close, and dropped
+ * in the end, for memory is not for ever. */
+static void work_failed(struct inode *in, int r)
+{
+	struct content *c = in->content;
+	uint64_t lost = 0;
+
+	AUTOWRLOCK(&in->io);
+	c->error = r;
+	if (++c->failures < FAILURES_MAX)
+		return;
+	list_for_safe(l, &c->runs)
+	{
+		struct run *run = container_of(l, struct run, link);
+
+		if (run->flushing)
+			continue;
+		lost += run->len;
+		run_free(in->files, c, run);
+	}
+	c->failures = 0;
+	if (lost)
+		log_error("file",
+			  "inode %" PRIu64 ": %" PRIu64 " bytes could "
+			  "not be stored and are lost: %s",
+			  in->ino, lost, fail_text(r));
+}
+
+static void work_after(struct inode *in, int r)
+{
+	if (r < 0)
+		work_failed(in, r);
+	if (still_dirty(in))
+		work_dirty(in, false);
+	(void)pthread_mutex_unlock(&in->content->flush);
+	inode_put(in);
+}
+
+static void work_ready(struct files *f, struct dirty *d)
+{
+	struct inode *in = d->in;
+
+	list_remove(&d->link);
+	d->ready = false;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	(void)pthread_mutex_lock(&in->content->flush);
+	work_after(in, flush_inode(in, FLUSH_FULL));
+	(void)pthread_mutex_lock(&f->dirty_lock);
+}
+
+static bool work_is_due(struct files *f, const struct dirty *d, uint64_t now)
+{
+	return f->stop || f->pressure || f->dirty_bytes > f->dirty_limit / 2 ||
+	       now - d->since_ns >= f->how.flush_ns;
+}
+
+/* The oldest inodes, as many as fill an extent or two together. */
+static uint32_t work_collect(struct files *f, struct inode **in)
+{
+	uint64_t now = f->how.os->now_ns(f->how.os), bytes = 0;
+	uint32_t n = 0;
+
+	list_for_safe(l, &f->dirty)
+	{
+		struct dirty *d = container_of(l, struct dirty, link);
+
+		if (n == MANY_INODES || bytes >= 4ull * f->how.extent_bytes ||
+		    !work_is_due(f, d, now))
+			break;
+		/* a flush of it is on its way already */
+		if (pthread_mutex_trylock(&d->in->content->flush))
+			continue;
+		list_remove(&d->link);
+		d->queued = false;
+		bytes += d->in->content->run_bytes;
+		in[n++] = d->in;
+	}
+	return n;
+}
+
+static void work_aged(struct files *f, struct inode **in, uint32_t n)
+{
+	int r;
+
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	r = flush_many(in, n);
+	for (uint32_t i = 0; i < n; ++i)
+		work_after(in[i], r);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+}
+
+static void work_reclaim(struct files *f, struct list *l)
+{
+	struct dirty *d = container_of(l, struct dirty, link);
+	struct inode *in = d->in;
+
+	list_remove(&d->link);
+	d->queued = false;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	reclaim_inode(in);
+	inode_put(in);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+}
+
+static void work_wait(struct files *f)
+{
+	struct timespec until;
+	uint64_t ns = f->how.flush_ns / 4 + 1000000;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(ns / 1000000000);
+	until.tv_nsec += (long)(ns % 1000000000);
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	(void)pthread_cond_timedwait(&f->work, &f->dirty_lock, &until);
+}
+
+static bool work_step(struct files *f)
+{
+	struct inode *in[MANY_INODES];
+	struct list *l;
+	uint32_t n;
+
+	if ((l = list_first(&f->ready))) {
+		work_ready(f, container_of(l, struct dirty, link));
+		return true;
+	}
+	n = work_collect(f, in);
+	if (n) {
+		work_aged(f, in, n);
+		return true;
+	}
+	if ((l = list_first(&f->gone))) {
+		work_reclaim(f, l);
+		return true;
+	}
+	return false;
+}
+
+static void *work_main(void *arg)
+{
+	struct files *f = (struct files *)arg;
+
+	(void)pthread_setname_np(pthread_self(), "dynfs-flush");
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	while (!f->abandon) {
+		bool did;
+
+		did = work_step(f);
+		if (did)
+			continue;
+		if (f->stop)
+			break;
+		work_wait(f);
+	}
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	return NULL;
+}
+
+int work_start(struct files *f)
+{
+	unsigned n = f->how.readonly ? 0 : f->how.n_threads;
+
+	f->threads = (pthread_t *)calloc(n + 1, sizeof(*f->threads));
+	if (!f->threads)
+		return -ENOMEM;
+	for (; f->n_threads < n; f->n_threads++) {
+		int r = -pthread_create(&f->threads[f->n_threads], NULL,
+					work_main, f);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void work_stop(struct files *f, bool abandon)
+{
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	f->stop = true;
+	f->abandon = abandon;
+	(void)pthread_cond_broadcast(&f->work);
+	(void)pthread_cond_broadcast(&f->room);
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	for (unsigned i = 0; i < f->n_threads; ++i)
+		(void)pthread_join(f->threads[i], NULL);
+	f->n_threads = 0;
+	free(f->threads);
+	f->threads = NULL;
+}
+
+/* What the disks still take, looked up now and then, always when short. */
+static uint64_t room_left(struct files *f)
+{
+	const struct policy *p = extents_policy_default(f->how.extents);
+	uint64_t now = f->how.os->now_ns(f->how.os), total;
+
+	AUTOLOCK(&f->room_lock);
+	if (f->room_bytes < ROOM_PLENTY || !f->room_checked_ns ||
+	    now - f->room_checked_ns > ROOM_CHECK_NS) {
+		f->room_checked_ns = now ? now : 1;
+		disks_capacity(extents_disks(f->how.extents), p->k, p->k + p->m,
+			       &total, &f->room_bytes);
+	}
+	return f->room_bytes;
+}
+
+/* dirty_lock is held: wait for flushes to make a difference. */
+static void admit_wait(struct files *f)
+{
+	struct timespec until;
+
+	f->pressure = true;
+	(void)pthread_cond_broadcast(&f->work);
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 50000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	(void)pthread_cond_timedwait(&f->room, &f->dirty_lock, &until);
+	f->pressure = false;
+}
+
+/*
+ * What is dirty takes room that nobody has accounted for exactly yet: near
+ * the end it is flushed first, and the disks are asked again.
+ */
+int write_admit(struct files *f, uint64_t bytes)
+{
+	for (unsigned tries = 0;; ++tries) {
+		uint64_t room = room_left(f);
+
+		AUTOLOCK(&f->dirty_lock);
+		if (f->stop)
+			return -EROFS;
+		if (f->dirty_bytes <= f->dirty_limit &&
+		    f->dirty_bytes + bytes <= room)
+			return 0;
+		if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
+				     (!f->dirty_bytes || tries >= 100)))
+			return -ENOSPC;
+		admit_wait(f);
+	}
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writing, syncing, settling, cutting and growing. */
+#include <file/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
+
+static uint64_t iov_bytes(const struct iovec *iov, uint32_t n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; ++i)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/* One piece of memory to the chunks that it covers. */
+static int write_bytes(struct inode *in, struct content *c, uint64_t off,
+		       const uint8_t *data, size_t len, bool *ready)
+{
+	uint32_t size = in->files->how.extent_bytes;
+
+	while (len) {
+		uint32_t at = (uint32_t)(off % size);
+		uint32_t n = size - at < len ? size - at : (uint32_t)len;
+		bool full = false;
+		struct chunk *k;
+		int r = chunk_get(c, off / size, &k);
+
+		if (r >= 0)
+			r = run_write(in, c, k, at, data, n, &full);
+		if (r < 0)
+			return r;
+		*ready = *ready || full;
+		off += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static void write_touch(struct inode *in, uint64_t end)
+{
+	AUTOLOCK(&in->lock);
+	if (end > in->rec.size)
+		in->rec.size = end;
+	in->rec.mtime = in->rec.ctime = files_now(in->files);
+	in->dirty_attr = true;
+}
+
+static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
+			uint32_t n_iov, uint64_t len, bool append)
+{
+	struct content *c;
+	bool ready = false;
+	int r = content_get(in, &c);
+
+	if (r < 0)
+		return r;
+	if (append)
+		off = in->rec.size;
+	if (off > FILE_SIZE_MAX - len)
+		return -EFBIG;
+	for (uint32_t i = 0; i < n_iov && r >= 0; ++i) {
+		r = write_bytes(in, c, off, (const uint8_t *)iov[i].iov_base,
+				iov[i].iov_len, &ready);
+		off += iov[i].iov_len;
+	}
+	if (r < 0)
+		return r;
+	write_touch(in, off);
+	work_dirty(in, ready);
+	return 0;
+}
+
+int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
+	       uint32_t n_iov, bool append)
+{
+	uint64_t len = iov_bytes(iov, n_iov);
+	int r;
+
+	if (in->files->how.readonly)
+		return -EROFS;
+	if (S_ISDIR(in->rec.mode))
+		return -EISDIR;
+	if (!len)
+		return 0;
+	r = write_admit(in->files, len);
+	if (r < 0)
+		return r;
+	AUTOWRLOCK(&in->io);
+	return write_locked(in, off, iov, n_iov, len, append);
+}
+
+int file_take_error(struct inode *in)
+{
+	int r;
+
+	if (!content_of(in))
+		return 0;
+	AUTOWRLOCK(&in->io);
+	r = in->content->error;
+	in->content->error = 0;
+	return r;
+}
+
+/* Attributes that no flush has carried. */
+static int settle_attr(struct inode *in)
+{
+	AUTOBATCH struct batch b;
+
+	batch_init(&b);
+	AUTOLOCK(&in->lock);
+	if (!in->dirty_attr || in->fresh)
+		return 0;
+	inode_record(in, &b);
+	return meta_commit(in->files->how.meta, &b, NULL);
+}
+
+static int settle(struct inode *in, enum flush_mode mode)
+{
+	struct content *c = content_of(in);
+	int r = 0;
+
+	if (c) {
+		AUTOLOCK(&c->flush);
+		r = flush_inode(in, mode);
+	}
+	return r < 0 ? r : settle_attr(in);
+}
+
+int file_settle(struct inode *in)
+{
+	return settle(in, FLUSH_AGED);
+}
+
+/* An inline slice is moved to an extent soon after. */
+static void inline_later(struct inode *in)
+{
+	struct content *c = content_of(in);
+	bool later;
+
+	if (!c)
+		return;
+	(void)pthread_rwlock_rdlock(&in->io);
+	later =
+	    c->has_inline && in->rec.size > in->files->how.inline_file_bytes;
+	(void)pthread_rwlock_unlock(&in->io);
+	if (later)
+		work_dirty(in, false);
+}
+
+int file_sync(struct inode *in, bool data_only)
+{
+	struct meta *m = in->files->how.meta;
+	int r, e;
+
+	(void)data_only; /* the record goes with the bytes at no cost */
+	if (in->files->how.readonly)
+		return 0;
+	r = settle(in, FLUSH_SYNC);
+	e = file_take_error(in);
+	if (r >= 0)
+		r = meta_sync(m, meta_open_number(m));
+	inline_later(in);
+	return r < 0 ? r : e;
+}
