@@ -224,12 +224,12 @@ int main(int argc, char **argv)
 		};
 
 		if (testinst_start(&inst, &host, "store", argv[1], NULL))
-			return 1;
+			exit(1);
 		b.ops = inst.plugin->store;
 		b.self = inst.self;
 		if (b.ops->open(b.self, &how)) {
 			(void)fprintf(stderr, "%s\n", host.fail_text);
-			return 1;
+			exit(1);
 		}
 	}
 	rounds(&b);

@@ -239,13 +239,13 @@ static int write_run(struct store *s, struct pending *p, uint32_t n,
 		seg_frame_put(p[i].frame, &p[i].rec, p[i].g->number, seed);
 		n_iov += record_iov(&p[i], v + n_iov);
 	}
-	r = seg_write_iov(s->os, fd, v, n_iov, p->off);
+	r = write_whole(s->os, fd, v, n_iov, p->off);
 	if (r < 0) {
 		/* best effort: what stays is a gap in any case */
 		for (uint32_t i = 0; i < n; i++) {
 			struct iovec wipe = iov_from(zeros, SEG_UNIT);
 
-			(void)seg_write_iov(s->os, fd, &wipe, 1, p[i].off);
+			(void)write_whole(s->os, fd, &wipe, 1, p[i].off);
 		}
 	}
 	seg_fd_put(s, p->g);

@@ -70,15 +70,15 @@ static int read_head(struct store *s, struct seg *g, int fd,
 	struct seg_rec rec;
 	int r;
 
-	r = seg_read_at(s->os, fd, frame, sizeof(frame), off);
+	r = read_whole_at(s->os, fd, frame, sizeof(frame), off);
 	if (r < 0)
 		return r;
 	if (seg_frame_get(frame, &rec, g->number, off,
 			  seg_seed(s, g->number)) != SEG_FRAME_GOOD ||
 	    !rec_matches(&rec, place, &op->id))
 		return -EUCLEAN;
-	return seg_read_iov(s->os, fd, op->iov, op->n_iov,
-			    off + SEG_UNIT + op->offset);
+	return read_whole(s->os, fd, op->iov, op->n_iov,
+			  off + SEG_UNIT + op->offset);
 }
 
 int segment_read(struct store *s, struct dynfs_store_op *op)
@@ -97,8 +97,8 @@ int segment_read(struct store *s, struct dynfs_store_op *op)
 		r = seg_fd_get(s, g, &fd);
 	if (!r) {
 		r = head ? read_head(s, g, fd, &place, op)
-			 : seg_read_iov(s->os, fd, op->iov, op->n_iov,
-					seg_payload_off(&place) + op->offset);
+			 : read_whole(s->os, fd, op->iov, op->n_iov,
+				      seg_payload_off(&place) + op->offset);
 		seg_fd_put(s, g);
 	}
 	/* removed between the two: it was freed */
@@ -164,7 +164,7 @@ static int free_check(struct store *s, struct seg *g, int fd,
 	struct seg_rec rec;
 	int r;
 
-	r = seg_read_at(s->os, fd, frame, sizeof(frame), off);
+	r = read_whole_at(s->os, fd, frame, sizeof(frame), off);
 	if (r < 0)
 		return r == -EUCLEAN ? 0 : r;
 	switch (seg_frame_get(frame, &rec, g->number, off,
@@ -211,8 +211,7 @@ static int free_one(struct store *s, struct run *run,
 	pthread_mutex_lock(&run->g->freeing);
 	r = free_check(s, run->g, run->fd, place, id);
 	if (r > 0) {
-		r = seg_write_iov(s->os, run->fd, &v, 1,
-				  off + SEG_TOMBSTONE_AT);
+		r = write_whole(s->os, run->fd, &v, 1, off + SEG_TOMBSTONE_AT);
 		if (!r)
 			free_account(s, run->g, place);
 	} else {

@@ -34,12 +34,12 @@ static void window_fill(struct scan *c, uint64_t off, uint32_t want)
 
 	c->at = off;
 	c->len = left < want ? left : want;
-	if (!seg_read_at(c->s->os, c->fd, c->buf, c->len, off))
+	if (!read_whole_at(c->s->os, c->fd, c->buf, c->len, off))
 		return;
 	for (uint64_t i = 0; i < c->len; i += SEG_PAGE) {
 		uint64_t k = c->len - i < SEG_PAGE ? c->len - i : SEG_PAGE;
 
-		if (seg_read_at(c->s->os, c->fd, c->buf + i, k, off + i)) {
+		if (read_whole_at(c->s->os, c->fd, c->buf + i, k, off + i)) {
 			memset(c->buf + i, 0, k);
 			c->unreadable = true;
 		}
@@ -125,7 +125,7 @@ static int footer_read(struct store *s, struct seg *g, int fd,
 
 	if (g->size < 2 * (uint64_t)SEG_PAGE)
 		return -EUCLEAN;
-	r = seg_read_at(s->os, fd, bytes, SEG_UNIT, g->size - SEG_UNIT);
+	r = read_whole_at(s->os, fd, bytes, SEG_UNIT, g->size - SEG_UNIT);
 	if (r < 0)
 		return r;
 	return seg_footer_get(bytes, ret, g->number, g->size,
@@ -152,7 +152,7 @@ static int index_read(struct store *s, struct seg *g, int fd,
 	if (!buf || !ret->v)
 		r = -ENOMEM;
 	if (!r)
-		r = seg_read_at(s->os, fd, buf, len, footer.index_off);
+		r = read_whole_at(s->os, fd, buf, len, footer.index_off);
 	if (!r &&
 	    !seg_index_get(buf, bytes, &footer, ret->v, seg_seed(s, g->number)))
 		r = -EUCLEAN;
@@ -179,7 +179,7 @@ static int recs_check(struct store *s, struct seg *g, int fd,
 		enum seg_frame_state st;
 		int e;
 
-		e = seg_read_at(s->os, fd, f, sizeof(f), off);
+		e = read_whole_at(s->os, fd, f, sizeof(f), off);
 		if (e == -EUCLEAN) {
 			r->state = SEG_REC_DEAD;
 			continue;

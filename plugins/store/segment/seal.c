@@ -43,7 +43,7 @@ static int file_start(struct store *s, int fd, struct seg *g, uint64_t least)
 	if (r < 0)
 		return r;
 	seg_header_put(page, s, g->number, g->size);
-	return seg_write_iov(s->os, fd, &v, 1, 0);
+	return write_whole(s->os, fd, &v, 1, 0);
 }
 
 /* The new segment joins the table and gets its handle. */
@@ -147,7 +147,7 @@ static int index_write(struct store *s, struct seg *g,
 		return -ENOMEM;
 	seg_index_put(buf, recs->v, recs->n, at, g->packed_bytes, g->number,
 		      seg_seed(s, g->number));
-	r = seg_write_iov(s->os, fd, &v, 1, at);
+	r = write_whole(s->os, fd, &v, 1, at);
 	/* the footer counts only where the file ends: not before this */
 	if (!r)
 		r = s->os->truncate(s->os, fd, at + len);

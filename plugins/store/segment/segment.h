@@ -16,6 +16,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "../common/tokens.h"
+#include "../common/whole.h"
+
 #define SEG_PAGE        4096u
 #define SEG_UNIT        64u          /* records begin at multiples of it */
 #define SEG_ALIGN_FROM  (64u << 10)  /* payloads that start on a page */
@@ -25,7 +28,6 @@
 #define SEG_PAYLOAD_MAX ((1ull << 36) - 1)
 #define SEG_NAME_MAX    32
 #define SEG_BATCH       32 /* operations merged at most */
-#define SEG_FAILS       16 /* ranges of lost tokens that are remembered */
 
 enum seg_frame_state {
 	SEG_FRAME_GOOD,    /* a record of this segment begins here */
@@ -92,11 +94,6 @@ struct seg {
 	pthread_mutex_t freeing;
 };
 
-/* Tokens lo < t <= hi were not made durable, for ever. */
-struct seg_lost {
-	uint64_t lo, hi;
-};
-
 struct seg_config {
 	uint64_t segment_size;
 	int64_t open_segments;
@@ -133,8 +130,7 @@ struct store {
 	bool syncing;
 	uint64_t done_seq; /* one more with each batch of completions */
 	uint64_t durable_seq;
-	struct seg_lost lost[SEG_FAILS];
-	uint32_t n_lost;
+	struct lost_tokens lost;
 
 	pthread_mutex_t list_lock; /* guards what follows */
 	uint64_t list_number;
@@ -193,13 +189,6 @@ void seg_dirty(struct store *s, struct seg *g, bool data); /* under the lock */
 void seg_alloc_set(struct store *s, struct seg *g, uint64_t bytes); /* same */
 void seg_alloc_refresh(struct store *s, struct seg *g, int fd);
 int seg_remove(struct store *s, struct seg *g); /* unlink, out of the table */
-int seg_read_at(const struct dynfs_os *os, int fd, void *buf, size_t len,
-		uint64_t off); /* -EUCLEAN when the file is shorter */
-int seg_read_iov(const struct dynfs_os *os, int fd, const struct iovec *iov,
-		 uint32_t n, uint64_t off);
-/* Changes iov. */
-int seg_write_iov(const struct dynfs_os *os, int fd, struct iovec *iov,
-		  uint32_t n, uint64_t off);
 int seg_recs_add(struct store *s, struct seg_recs *recs,
 		 const struct seg_rec *r);
 struct seg_rec *seg_recs_find(const struct seg_recs *recs, uint32_t unit);

@@ -32,8 +32,8 @@ int seg_super_write(struct store *s)
 
 	s->super.sequence++;
 	seg_super_put(page, &s->super);
-	r = seg_write_iov(s->os, s->super_fd, &v, 1,
-			  s->super.sequence % 2 * SEG_PAGE);
+	r = write_whole(s->os, s->super_fd, &v, 1,
+			s->super.sequence % 2 * SEG_PAGE);
 	return r < 0 ? r : s->os->sync(s->os, s->super_fd);
 }
 
@@ -87,7 +87,7 @@ static int super_make(struct store *s)
 	    s->os, tmp, DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0600);
 	if (fd < 0)
 		return fd;
-	r = seg_write_iov(s->os, fd, &v, 1, 0);
+	r = write_whole(s->os, fd, &v, 1, 0);
 	if (!r)
 		r = s->os->sync(s->os, fd);
 	(void)s->os->close(s->os, fd); /* synced, or to be thrown away */
@@ -136,7 +136,7 @@ static int find_header(void *ctx, const char *name, uint32_t type)
 	fd = s->os->open(s->os, path, DYNFS_OS_RDONLY, 0);
 	if (fd < 0)
 		return 0;
-	if (!seg_read_at(s->os, fd, page, sizeof(page), 0))
+	if (!read_whole_at(s->os, fd, page, sizeof(page), 0))
 		found = seg_header_uuid(page, number, s->super.uuid);
 	(void)s->os->close(s->os, fd); /* read only */
 	return found;
@@ -168,8 +168,8 @@ static int super_read(struct store *s, int fd)
 	int found = 0, r;
 
 	for (uint32_t i = 0; i < 2; i++) {
-		if (seg_read_at(s->os, fd, page, sizeof(page),
-				(uint64_t)i * SEG_PAGE))
+		if (read_whole_at(s->os, fd, page, sizeof(page),
+				  (uint64_t)i * SEG_PAGE))
 			continue;
 		r = seg_super_get(page, &super, s->rdonly, feature);
 		if (r < 0)

@@ -25,28 +25,6 @@ uint64_t segment_mark(void *self)
 	return token;
 }
 
-static bool token_lost(const struct store *s, uint64_t token)
-{
-	for (uint32_t i = 0; i < s->n_lost; i++)
-		if (token > s->lost[i].lo && token <= s->lost[i].hi)
-			return true;
-	return false;
-}
-
-static void lost_add(struct store *s, uint64_t lo, uint64_t hi)
-{
-	if (lo == hi)
-		return;
-	if (s->n_lost == SEG_FAILS) {
-		/* too many: what lay between the first two counts as lost */
-		s->lost[0].hi = s->lost[1].hi;
-		for (uint32_t i = 1; i + 1 < SEG_FAILS; i++)
-			s->lost[i] = s->lost[i + 1];
-		s->n_lost--;
-	}
-	s->lost[s->n_lost++] = (struct seg_lost){ lo, hi };
-}
-
 static int seg_sync_one(struct store *s, struct seg *g)
 {
 	int fd, r;
@@ -155,7 +133,7 @@ static void sync_lead(struct store *s)
 		spoil(s, list, drop);
 		/* what completed during the sync shares its fate */
 		upto = s->done_seq;
-		lost_add(s, s->durable_seq, upto);
+		lost_add(&s->lost, s->durable_seq, upto);
 		s->dir_dirty = s->dir_dirty || dir;
 	}
 	s->durable_seq = upto;
@@ -188,7 +166,7 @@ int segment_sync(void *self, uint64_t token)
 		else
 			sync_lead(s);
 	}
-	r = token_lost(s, token) ? -EIO : 0;
+	r = lost_has(&s->lost, token) ? -EIO : 0;
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }
