@@ -60,3 +60,30 @@ void sum128(const void *data, size_t len, uint8_t out[SUM128_LEN])
 	XXH128_canonicalFromHash(&c, XXH3_128bits(data, len));
 	memcpy(out, c.digest, SUM128_LEN);
 }
+
+struct sum128_run *sum128_begin(void)
+{
+	XXH3_state_t *s = XXH3_createState();
+
+	if (s)
+		(void)XXH3_128bits_reset(s); /* fails for NULL only */
+	return (struct sum128_run *)s;
+}
+
+void sum128_add(struct sum128_run *r, const void *data, size_t len)
+{
+	/* fails for NULL only */
+	(void)XXH3_128bits_update((XXH3_state_t *)r, data, len);
+}
+
+void sum128_end(struct sum128_run *r, uint8_t out[SUM128_LEN])
+{
+	XXH3_state_t *s = (XXH3_state_t *)r;
+	XXH128_canonical_t c;
+
+	if (out) {
+		XXH128_canonicalFromHash(&c, XXH3_128bits_digest(s));
+		memcpy(out, c.digest, SUM128_LEN);
+	}
+	(void)XXH3_freeState(s);
+}

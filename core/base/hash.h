@@ -19,4 +19,11 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t len);
 /* 16 bytes in canonical (big-endian) order, the same on every machine. */
 void sum128(const void *data, size_t len, uint8_t out[SUM128_LEN]);
 
+/* The same sum of bytes that come in pieces. */
+struct sum128_run;
+struct sum128_run *sum128_begin(void); /* NULL: no memory */
+void sum128_add(struct sum128_run *r, const void *data, size_t len);
+/* out may be NULL; frees r, which may be NULL when out is. */
+void sum128_end(struct sum128_run *r, uint8_t out[SUM128_LEN]);
+
 #endif

@@ -91,7 +91,8 @@ struct meta_hooks {
 	void (*durable)(void *ctx, uint64_t number);
 	/*
 	 * Replay: is this extent record's content readable (format.md 3)?
-	 * 0: yes; -EUCLEAN: no; other: could not tell (the open fails).
+	 * 0: yes; -EUCLEAN: no; other: could not tell (a disk is away): if
+	 * that decides where the log ends, the pool opens read-only.
 	 */
 	int (*verify_extent)(void *ctx, const void *key, size_t key_len,
 			     const void *value, size_t value_len);
@@ -155,6 +156,11 @@ int meta_sync(struct meta *m, uint64_t number);
 /* The number of the open group, and of the last durable one. */
 uint64_t meta_open_number(struct meta *m);
 uint64_t meta_durable_number(struct meta *m);
+/*
+ * The number of the last group that a durable record confirms: no crash makes
+ * the next open doubt it, so what it dropped may be freed (format.md 4.8).
+ */
+uint64_t meta_confirmed_number(struct meta *m);
 
 int meta_checkpoint(struct meta *m); /* now, and cut the log */
 
@@ -164,6 +170,7 @@ struct meta_status {
 	uint64_t log_bytes, index_bytes, memory_bytes, overlay_bytes;
 	uint32_t index_disk;        /* where the live index is */
 	uint64_t replayed, dropped; /* groups at open */
+	bool readonly; /* asked for, or since damage or a failure */
 };
 void meta_status(struct meta *m, struct meta_status *ret);
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of core/meta share.
+ *
+ * Threads.  The commit thread alone closes groups, writes them, changes the
+ * set of log disks and feeds the index; the keeper makes checkpoints and
+ * brings new log disks up to date.  Anybody commits, syncs and reads.
+ *
+ * Locks, outer before inner: ckpt_lock, lock, overlay.lock; engine_lock is
+ * innermost.  No lock is held across a call of a hook or of the system, but
+ * for ckpt_lock.
+ */
+#ifndef META_INTERNAL_H
+#define META_INTERNAL_H
+
+#include <base/list.h>
+#include <base/tpool.h>
+#include <dynfs/meta.h>
+#include <meta/engine.h>
+#include <meta/keys.h>
+#include <meta/log.h>
+#include <meta/meta.h>
+#include <meta/overlay.h>
+#include <meta/truth.h>
+
+#define META_KEY_MAX   1024u
+#define META_VALUE_MAX (1u << 20)
+#define DEAD_MAX       (DISKS_MAX + LOGS_MAX)
+
+/* Operations that become durable together. */
+struct group {
+	struct list link;
+	uint64_t number;
+	struct buf rec; /* LOG_HEAD bytes, then operations */
+	uint32_t n_ops;
+	struct batch
+	    sum_of;       /* touched and deltas of its batches, no operations */
+	uint64_t born_ns; /* when the first operation came */
+	struct list nodes; /* in the overlay, see there */
+	uint64_t bytes;    /* counted in meta.pending_bytes */
+	uint64_t needs;    /* not durable before this group is; 0: none */
+	uint64_t confirmed;
+	uint8_t sum[SUM128_LEN];
+};
+
+struct meta {
+	struct meta_how how;
+	const struct dynfs_os *os;
+	struct disks *disks;
+	struct uuid pool;
+	bool readonly;   /* since the open */
+	const char *why; /* it is read-only though nobody asked for it */
+	uint64_t limit;  /* of pending_bytes */
+	uint64_t replayed, dropped;
+
+	struct overlay overlay;
+
+	pthread_mutex_t lock;   /* what follows up to engine_lock */
+	pthread_cond_t work;    /* for the commit thread */
+	pthread_cond_t changed; /* durable, failed, pending_bytes */
+	pthread_cond_t chores;  /* for the keeper */
+	struct group *open;
+	struct list closed;  /* full before their turn, in order */
+	struct list written; /* not durable or not in the index yet */
+	struct list lost;    /* after the failure */
+	uint64_t want;       /* close groups up to this number */
+	uint64_t written_number, durable, applied, confirmed;
+	uint64_t last_write_ns;
+	bool last_empty; /* nothing in the last record is to confirm */
+	uint64_t fixup;  /* where the hook at work committed; 0 */
+	uint64_t pending_bytes;
+	uint64_t log_since;  /* bytes of log since the last checkpoint */
+	uint64_t checkpoint; /* number of the newest */
+	int failed;          /* nothing can be written any more */
+	bool stop, abandon, keeper_stop;
+	bool want_checkpoint, want_recruit;
+	struct log_disk *logs[LOGS_MAX]; /* in sync; the commit thread's */
+	uint32_t n_logs;
+	struct log_disk *dead[DEAD_MAX]; /* left the log; freed at the end */
+	uint32_t n_dead;
+	struct log_disk *joining; /* up to joining_upto; the keeper's until
+				   * the commit thread answers */
+	uint64_t joining_upto;
+	bool joining_done;
+	int joining_result;
+	/* sums of groups sums_first and on, up to applied */
+	uint8_t (*sums)[SUM128_LEN];
+	uint64_t sums_first;
+	size_t n_sums, cap_sums;
+
+	pthread_mutex_t engine_lock; /* engine, engine->refs */
+	struct engine *engine;       /* NULL: the overlay is all */
+
+	/* the commit thread's */
+	uint8_t last_sum[SUM128_LEN]; /* of the last record written */
+	struct tpool *pool_io;
+	pthread_t committer, keeper;
+	bool threads;
+
+	pthread_mutex_t ckpt_lock; /* one checkpoint at a time */
+};
+
+/* batch.c */
+/* Touched disks and deltas of b into sum, all or nothing. */
+int batch_sum(struct batch *sum, const struct batch *b);
+
+/* group.c: what is filled and waited for */
+int group_new(struct meta *m, uint64_t number, struct group **ret);
+void group_free(struct group *g);
+void *commit_main(void *meta);
+/* Write the open group, though it be empty, before there are threads. */
+int commit_now(struct meta *m);
+/* Nothing is answered any more; lock is not held. */
+void meta_fail(struct meta *m, int err, const char *why);
+
+/* round.c: making a group durable; of the commit thread */
+int round_write(struct meta *m, struct group *g);
+void round_apply(struct meta *m);
+/* Take the logs that failed out of the in-sync set. */
+int logs_drop(struct meta *m);
+int sums_push(struct meta *m, const uint8_t sum[SUM128_LEN]);
+
+/* index.c */
+struct engine *index_get(struct meta *m); /* a reference, or NULL */
+void index_put(struct meta *m, struct engine *e);
+void index_swap(struct meta *m, struct engine *e);
+/* The live index of one of the log disks, if it can be opened at all. */
+int index_find(struct meta *m, const struct truth *t, struct engine **ret);
+/* One that was made from a checkpoint, or in place when read-only. */
+int index_make(struct meta *m, const struct truth *t, const struct disk *avoid,
+	       struct engine **ret);
+int index_clean(struct meta *m);
+/* While running: the engine does not work any more. */
+int index_move(struct meta *m, int why);
+
+/* replay.c */
+/* Groups into e; NULL: into the overlay. */
+int replay(struct meta *m, struct engine *e, const struct truth *t,
+	   uint64_t from, uint64_t to);
+/* Find the end: the greatest n whose new extents are all readable. */
+int replay_verify(struct meta *m, const struct truth *t, uint64_t confirmed,
+		  uint64_t *ret_end);
+
+/* read.c: from becomes the first key after those in rows */
+int rows_after(const struct buf *rows, struct buf *from);
+
+/* logs.c */
+int logs_choose(struct meta *m, struct log_disk **ret); /* NULL: none free */
+int logs_prepare(struct meta *m, struct log_disk *d);
+int logs_epoch(struct meta *m, const struct log_disk *also);
+
+/* snapshot.c; ckpt_lock is held.  also: one more disk to mirror to, or NULL */
+int snapshot_make(struct meta *m, struct log_disk *also, struct ckpt *ret);
+
+/* keeper.c */
+void *keeper_main(void *meta);
+/* of the commit thread: the last step of a disk that joins the log */
+void join_finish(struct meta *m);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Replay: groups of the true log into the index, one in memory at a time; and
+ * finding the end among the groups that nobody confirmed.
+ *
+ * When the pool is read-only nothing may be written, so groups go into the
+ * overlay instead: memory then grows with the log since the last checkpoint,
+ * which is bounded by log_bytes.
+ *
+ * The unconfirmed groups are in the overlay while they are judged: what the
+ * judge reads (policies, say) is the state that it judges.
+ */
+#include <meta/internal.h>
+
+#include <base/fail.h>
+#include <base/log.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static int overlay_group(struct meta *m, uint64_t number, const void *ops,
+			 size_t len)
+{
+	struct list nodes, kept;
+	int r = overlay_prepare(ops, len, &nodes);
+
+	if (r)
+		return r;
+	list_init(&kept);
+	overlay_insert(&m->overlay, &nodes, number, &kept);
+	/* they stay on a ring without a head; see overlay_clear() */
+	list_remove(&kept);
+	return 0;
+}
+
+int replay(struct meta *m, struct engine *e, const struct truth *t,
+	   uint64_t from, uint64_t to)
+{
+	AUTOBUF struct buf rec = BUF_INIT;
+	struct log_head h;
+	int r = 0;
+
+	for (uint64_t n = from; !r && n <= to; n++) {
+		r = truth_read(t, n, &rec, &h);
+		if (r)
+			return fail(r, "group %" PRIu64 " can not be read", n);
+		if (!e)
+			r = overlay_group(m, n, rec.data + LOG_HEAD,
+					  (size_t)h.body_len);
+		else
+			r = engine_apply(e, n, h.sum, rec.data + LOG_HEAD,
+					 (size_t)h.body_len, h.n_ops);
+		m->replayed += !r;
+	}
+	return r;
+}
+
+/* 0, -EUCLEAN, or the hook could not tell. */
+static int judge_rows(struct meta *m, struct buf *rows)
+{
+	struct rd r = rd_of(rows->data, rows->len);
+	const uint8_t *value;
+	const void *key, *v;
+	size_t key_len, value_len;
+	uint8_t kind;
+	int err = 0;
+
+	while (!err &&
+	       batch_next(&r, &kind, &key, &key_len, &v, &value_len) > 0) {
+		value = (const uint8_t *)v;
+		if (kind != DYNFS_META_PUT)
+			continue;
+		if (value_len >= 2 && value[1] & EXTENT_POISONED)
+			continue;
+		err = m->how.hooks.verify_extent(m->how.hooks.ctx, key, key_len,
+						 value, value_len);
+	}
+	return err;
+}
+
+/* Every extent that is in the overlay now. */
+static int judge(struct meta *m)
+{
+	AUTOBUF struct buf rows = BUF_INIT;
+	AUTOBUF struct buf from = BUF_INIT;
+	struct key first = key_kind('E'), end = key_kind('E' + 1);
+	bool more = m->how.hooks.verify_extent != NULL;
+	uint64_t gen;
+	int r = 0;
+
+	buf_put(&from, first.data, first.len);
+	while (!r && more) {
+		buf_clear(&rows);
+		r = overlay_copy(&m->overlay, from.data, from.len, end.data,
+				 end.len, 64, 1u << 20, &rows, &more, &gen);
+		if (!r)
+			r = judge_rows(m, &rows);
+		if (!r)
+			r = rows_after(&rows, &from);
+	}
+	return r;
+}
+
+static int show(struct meta *m, const struct truth *t, uint64_t from,
+		uint64_t to)
+{
+	AUTOBUF struct buf rec = BUF_INIT;
+	struct log_head h;
+	int r = 0;
+
+	for (uint64_t n = from; !r && n <= to; n++) {
+		r = truth_read(t, n, &rec, &h);
+		if (!r)
+			r = overlay_group(m, n, rec.data + LOG_HEAD,
+					  (size_t)h.body_len);
+	}
+	return r;
+}
+
+int replay_verify(struct meta *m, const struct truth *t, uint64_t confirmed,
+		  uint64_t *ret_end)
+{
+	uint64_t end;
+	bool unsure = false;
+	int r = 0;
+
+	for (end = t->last; end > confirmed; end--) {
+		overlay_clear(&m->overlay);
+		/* read-only: what is confirmed is not in the index either */
+		r = show(m, t, m->applied + 1, end);
+		if (r)
+			return r;
+		r = judge(m);
+		if (!r)
+			break;
+		if (r == -ENOMEM)
+			return r;
+		unsure |= r != -EUCLEAN;
+		log_info("meta",
+			 "group %" PRIu64 " was never answered and is not "
+			 "whole: %s",
+			 end, fail_text(r));
+	}
+	if (unsure && !m->readonly) {
+		m->readonly = true;
+		m->why = "a disk that is away decides where the log ends";
+	}
+	overlay_clear(&m->overlay);
+	*ret_end = end;
+	return 0;
+}

@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole of core/meta on five simulated disks: random batches and syncs,
+ * then the power goes at a random call, or a disk fails, or all is closed;
+ * then something is broken by hand; then it is opened again.  What is there
+ * must be exactly what a prefix of the groups made, and the prefix must reach
+ * the last sync that was answered.  Extents that are named must be readable.
+ */
+#include "simdisks.h"
+#include "simmodel.h"
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/le.h>
+#include <base/log.h>
+#include <meta/files.h>
+#include <meta/meta.h>
+#include <registry/registry.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define GENERATIONS 6
+
+struct world {
+	uint64_t seed, rng;
+	struct simos *sim;
+	struct reg *reg;
+	struct disks *disks;
+	struct meta *meta;
+	uint32_t missing;     /* the disk that is away; 0 */
+	unsigned torn;        /* checkpoints */
+	pthread_mutex_t lock; /* commits and the model in one step */
+	struct model model;
+	uint64_t answered; /* the last sync that returned 0 */
+	uint32_t next_slot;
+	uint64_t next_value;
+	unsigned n_fixups, n_replays, n_drops, n_crashes;
+};
+
+static uint64_t dice(struct world *w, uint64_t n)
+{
+	uint64_t x = w->rng += 0x9e3779b97f4a7c15u;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return (x ^ x >> 31) % n;
+}
+
+#define CHECK(w, cond)                                                         \
+	do {                                                                   \
+		if (!(cond))                                                   \
+			fail_msg("DYNFS_SEED=%" PRIu64 ": %s (line %d): %s",   \
+				 (w)->seed, #cond, __LINE__, fail_text(0));    \
+	} while (0)
+
+static size_t key_of(unsigned i, uint8_t key[32])
+{
+	int n = snprintf((char *)key, 32, "%c%03u",
+			 i < MODEL_KEYS / 2 ? 'a' + (int)(i % 5) : 'E', i);
+
+	return (size_t)n;
+}
+
+static unsigned index_of(const void *key)
+{
+	const char *s = (const char *)key + 1;
+
+	return (unsigned)((s[0] - '0') * 100 + (s[1] - '0') * 10 + s[2] - '0');
+}
+
+/* The bytes that an operation puts. */
+static void value_of(const struct model_op *op, struct buf *b)
+{
+	uint64_t x = op->value;
+
+	buf_clear(b);
+	buf_put8(b, 1);
+	buf_put8(b, 0);
+	buf_put64(b, op->value);
+	if (op->key >= MODEL_KEYS / 2) {
+		for (int i = 0; i < 2; i++) {
+			buf_put32(b, op->disk[i]);
+			buf_put32(b, op->slot[i]);
+		}
+		return;
+	}
+	for (uint64_t n = x % 200; n; n--)
+		buf_put8(b, (uint8_t)(x = x * 6364136223846793005u + 1));
+}
+
+static int hook_verify(void *ctx, const void *key, size_t key_len,
+		       const void *value, size_t value_len)
+{
+	struct world *w = (struct world *)ctx;
+	struct rd r = rd_of(value, value_len);
+	uint64_t v;
+	int worst = -EUCLEAN;
+
+	(void)key;
+	(void)key_len;
+	(void)rd16(&r);
+	v = rd64(&r);
+	for (int i = 0; i < 2; i++) {
+		uint32_t disk = rd32(&r), slot = rd32(&r);
+		int one = simdisks_check(w->disks, disk, slot, v);
+
+		if (!one)
+			return 0;
+		if (one == -ENODEV)
+			worst = one;
+	}
+	return worst;
+}
+
+static uint32_t pick_disk(struct world *w, uint32_t not )
+{
+	for (unsigned i = 0; i < 50; i++) {
+		uint32_t id = 1 + (uint32_t)dice(w, SIM_DISKS);
+
+		if (id != not &&disk_writable(disks_find(w->disks, id)))
+			return id;
+	}
+	return 0;
+}
+
+/* Two copies of fresh content; false: no two disks take it. */
+static bool make_extent(struct world *w, struct model_op *op, struct batch *b)
+{
+	op->value = ++w->next_value << 32 | w->seed;
+	for (int i = 0; i < 2; i++) {
+		op->disk[i] = pick_disk(w, i ? op->disk[0] : 0);
+		op->slot[i] = w->next_slot++;
+		if (!op->disk[i] ||
+		    simdisks_put(w->disks, op->disk[i], op->slot[i], op->value))
+			return false;
+		batch_touch(b, op->disk[i], 1);
+	}
+	return true;
+}
+
+static void put_op(struct batch *b, const struct model_op *op)
+{
+	AUTOBUF struct buf v = BUF_INIT;
+	uint8_t key[32];
+	size_t n = key_of(op->key, key);
+
+	value_of(op, &v);
+	if (op->is_put)
+		batch_put(b, key, n, v.data, v.len);
+	else
+		batch_delete(b, key, n);
+}
+
+/* Commit and model, with one number; the lock is held. */
+static int commit(struct world *w, struct batch *b, struct model_op *ops,
+		  unsigned n)
+{
+	uint64_t number;
+	int r = meta_commit(w->meta, b, &number);
+
+	for (unsigned i = 0; !r && i < n; i++) {
+		ops[i].group = number;
+		model_add(&w->model, &ops[i]);
+	}
+	return r;
+}
+
+/* What the disk lost of the group is written elsewhere. */
+static int hook_sync_failed(void *ctx, struct disk *disk, uint64_t number,
+			    const void *data, size_t len)
+{
+	struct world *w = (struct world *)ctx;
+	struct model_op fixed[MODEL_KEYS];
+	struct rd rd = rd_of(data, len);
+	unsigned n = 0;
+	const void *key, *value;
+	size_t key_len, value_len;
+	uint8_t kind;
+	AUTOBATCH struct batch b;
+	AUTOLOCK(&w->lock);
+
+	batch_init(&b);
+	w->n_fixups++;
+	while (batch_next(&rd, &kind, &key, &key_len, &value, &value_len) > 0 &&
+	       n < MODEL_KEYS) {
+		const struct model_op *last;
+		struct model_op op = { .is_put = true };
+
+		if (*(const char *)key != 'E' || kind != 1)
+			continue;
+		op.key = index_of(key);
+		last = model_last(&w->model, op.key);
+		if (!last || !last->is_put || last->group != number ||
+		    (last->disk[0] != disk->id && last->disk[1] != disk->id))
+			continue;
+		if (!make_extent(w, &op, &b))
+			return -EIO;
+		put_op(&b, &op);
+		fixed[n++] = op;
+	}
+	return commit(w, &b, fixed, n);
+}
+
+static void hook_closing(void *ctx, struct batch *b)
+{
+	struct world *w = (struct world *)ctx;
+
+	/* every delta that went in comes out once: counted in the model */
+	(void)w;
+	for (uint32_t i = 0; i < b->n_deltas; i++)
+		if (b->deltas[i].kind != 1 || b->deltas[i].inodes < 1)
+			b->error = -EINVAL;
+}
+
+static int open_meta(struct world *w, bool create, bool readonly)
+{
+	struct meta_how how = {
+		.os = simos_os(w->sim),
+		.reg = w->reg,
+		.disks = w->disks,
+		.engine_plugin = "mem",
+		.copies = 3,
+		.memory_bytes = 64u << 20,
+		.group_bytes = 1u << 20,
+		.group_ns = 2000000,
+		.log_bytes = 40000,
+		.readonly = readonly,
+		.create = create,
+		.hooks = { .ctx = w,
+			   .closing = hook_closing,
+			   .sync_failed = hook_sync_failed,
+			   .verify_extent = hook_verify },
+	};
+
+	fail_clear();
+	return meta_open(&how, &w->meta);
+}
+
+/* One batch of a few operations; 0 or why it was not taken. */
+static int random_batch(struct world *w)
+{
+	struct model_op ops[6];
+	unsigned n = 1 + (unsigned)dice(w, 6);
+	AUTOBATCH struct batch b;
+	AUTOLOCK(&w->lock);
+
+	batch_init(&b);
+	for (unsigned i = 0; i < n; i++) {
+		ops[i] = (struct model_op){
+			.key = (unsigned)dice(w, MODEL_KEYS),
+			.is_put = dice(w, 4) > 0,
+			.value = dice(w, UINT64_MAX),
+		};
+		if (ops[i].key >= MODEL_KEYS / 2 && ops[i].is_put &&
+		    !make_extent(w, &ops[i], &b))
+			return -EIO;
+		put_op(&b, &ops[i]);
+	}
+	batch_count(&b, 1, (uint32_t)dice(w, 3), 1, -5);
+	return commit(w, &b, ops, n);
+}
+
+struct seen {
+	struct world *w;
+	bool is[MODEL_KEYS];
+	unsigned n;
+};
+
+static int see(void *ctx, const void *key, size_t key_len, const void *value,
+	       size_t value_len)
+{
+	struct seen *s = (struct seen *)ctx;
+	AUTOBUF struct buf v = BUF_INIT;
+	const struct model_op *op;
+	unsigned i;
+
+	if (*(const char *)key == 'M')
+		return 0;
+	CHECK(s->w, key_len == 4);
+	i = index_of(key);
+	CHECK(s->w, i < MODEL_KEYS);
+	CHECK(s->w, !s->is[i]);
+	s->is[i] = true;
+	op = model_last(&s->w->model, i);
+	CHECK(s->w, op && op->is_put);
+	value_of(op, &v);
+	CHECK(s->w, value_len == v.len && !memcmp(value, v.data, v.len));
+	s->n++;
+	return 0;
+}
+
+/* Scan and gets agree with the model. */
+static void compare(struct world *w)
+{
+	struct seen s = { .w = w };
+	AUTOBUF struct buf v = BUF_INIT;
+
+	CHECK(w, !meta_scan(w->meta, "", 0, NULL, 0, see, &s));
+	for (unsigned i = 0; i < MODEL_KEYS; i++) {
+		const struct model_op *op = model_last(&w->model, i);
+		uint8_t key[32];
+		size_t n = key_of(i, key);
+		int r = meta_get(w->meta, key, n, &v);
+
+		CHECK(w, s.is[i] == (op && op->is_put));
+		CHECK(w, r == (s.is[i] ? 0 : -ENOENT));
+	}
+}
+
+static void check_extents(struct world *w)
+{
+	AUTOBUF struct buf v = BUF_INIT;
+
+	for (unsigned i = MODEL_KEYS / 2; i < MODEL_KEYS; i++) {
+		const struct model_op *op = model_last(&w->model, i);
+
+		if (!op || !op->is_put)
+			continue;
+		value_of(op, &v);
+		CHECK(w, hook_verify(w, "", 0, v.data, v.len) != -EUCLEAN);
+	}
+}
+
+/* Something goes wrong while it runs. */
+static void arm(struct world *w)
+{
+	struct simos_fault f = { .nth = 1 + dice(w, 20),
+				 .times = 1,
+				 .err = -EIO };
+	char prefix[32];
+	uint32_t id = 1 + (uint32_t)dice(w, SIM_DISKS);
+
+	switch (dice(w, 6)) {
+	case 0:
+	case 1:
+		simos_crash_at(w->sim, 1 + dice(w, 400));
+		break;
+	case 2:
+		(void)snprintf(prefix, sizeof(prefix), "%s/log",
+			       simdisks_path(id));
+		f.call = dice(w, 2) ? SIMOS_SYNC : SIMOS_PWRITEV;
+		f.prefix = prefix;
+		(void)simos_inject(w->sim, &f);
+		break;
+	case 3:
+		(void)snprintf(prefix, sizeof(prefix), "%s/store",
+			       simdisks_path(id));
+		f.call = SIMOS_SYNC;
+		f.prefix = prefix;
+		(void)simos_inject(w->sim, &f);
+		break;
+	case 4:
+		if (!w->missing && dice(w, 2)) {
+			w->missing = id;
+			(void)simos_vanish(w->sim, simdisks_path(id), -EIO);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void work(struct world *w)
+{
+	unsigned steps = (unsigned)dice(w, 80);
+	uint64_t number;
+	int r = 0;
+
+	for (unsigned i = 0; i < steps && !r; i++) {
+		r = random_batch(w);
+		if (dice(w, 3) == 0)
+			simos_advance(w->sim, dice(w, 3000000));
+		if (r || dice(w, 4))
+			continue;
+		number = meta_open_number(w->meta);
+		r = meta_sync(w->meta, number);
+		if (!r) {
+			struct meta_status st;
+
+			meta_status(w->meta, &st);
+			CHECK(w, st.durable + 1 >= number);
+			w->answered = st.durable;
+		}
+		if (!r && dice(w, 12) == 0)
+			(void)meta_checkpoint(w->meta);
+	}
+	if (!simos_is_down(w->sim) && dice(w, 3) == 0)
+		compare(w);
+}
+
+/* End this run: by a crash, or in order. */
+static void stop(struct world *w)
+{
+	const struct model *m = &w->model;
+	uint64_t last = m->n ? m->v[m->n - 1].group : 0;
+
+	if (!simos_is_down(w->sim) && dice(w, 2)) {
+		if (!meta_close(w->meta) && last > w->answered)
+			w->answered = last;
+	} else {
+		w->n_crashes++;
+		simos_crash_at(w->sim, 1);
+		meta_abandon(w->meta);
+	}
+	w->meta = NULL;
+	simdisks_close(w->disks);
+	w->disks = NULL;
+	simos_crash(w->sim, SIMOS_COIN, dice(w, UINT64_MAX));
+}
+
+struct pick {
+	char path[64];
+	unsigned n;
+	struct world *w;
+};
+
+static int pick_name(void *ctx, const char *name, uint32_t type)
+{
+	struct pick *p = (struct pick *)ctx;
+
+	(void)type;
+	if (dice(p->w, ++p->n) == 0)
+		(void)snprintf(p->path, sizeof(p->path), "%s", name);
+	return 0;
+}
+
+/* A random name below dir, as a path; empty: none. */
+static void pick_below(struct world *w, char *dir, size_t len)
+{
+	const struct dynfs_os *os = simos_os(w->sim);
+	struct pick p = { .w = w };
+	size_t n = strlen(dir);
+
+	(void)os->list(os, dir, pick_name, &p);
+	if (p.n)
+		(void)snprintf(dir + n, len - n, "/%s", p.path);
+	else
+		dir[0] = 0;
+}
+
+static void flip_in(struct world *w, const char *path)
+{
+	const struct dynfs_os *os = simos_os(w->sim);
+	struct dynfs_os_stat st;
+
+	if (!path[0] || os->stat(os, path, &st) || !st.size_bytes)
+		return;
+	(void)simos_flip(w->sim, path, dice(w, st.size_bytes),
+			 (unsigned)dice(w, 8));
+}
+
+/* Break what one disk holds; the others have to make up for it. */
+static void damage(struct world *w)
+{
+	const struct dynfs_os *os = simos_os(w->sim);
+	uint32_t ids[SIM_DISKS], n = disks_insync(w->disks, ids, SIM_DISKS);
+	uint32_t id = 1 + (uint32_t)dice(w, SIM_DISKS);
+	char path[200];
+
+	if (dice(w, 3) == 0) {
+		for (uint32_t i = 1; i <= SIM_DISKS; i++) {
+			(void)snprintf(path, sizeof(path), "%s/index",
+				       simdisks_path(i));
+			CHECK(w, !tree_remove(os, path) || i == w->missing);
+		}
+	}
+	if (n < 2 || w->missing)
+		return;
+	switch (dice(w, 4)) {
+	case 0:
+		/* nobody looks at checkpoints until one is needed, so a
+		 * second one broken could be the last that was whole */
+		if (w->torn++)
+			break;
+		(void)snprintf(path, sizeof(path), "%s/checkpoint",
+			       simdisks_path(id));
+		pick_below(w, path, sizeof(path));
+		if (path[0])
+			pick_below(w, path, sizeof(path));
+		flip_in(w, path);
+		break;
+	case 1:
+		(void)snprintf(path, sizeof(path), "%s/log", simdisks_path(id));
+		pick_below(w, path, sizeof(path));
+		flip_in(w, path);
+		break;
+	case 2:
+		(void)snprintf(path, sizeof(path), "%s/index/map",
+			       simdisks_path(id));
+		flip_in(w, path);
+		break;
+	default:
+		w->missing = id;
+		(void)simos_vanish(w->sim, simdisks_path(id), -EIO);
+		break;
+	}
+}
+
+/* What is there is what the groups up to end made. */
+static void compare_at(struct world *w, uint64_t end)
+{
+	struct model whole = w->model, cut = { 0 };
+
+	for (size_t i = 0; i < whole.n; i++)
+		model_add(&cut, &whole.v[i]);
+	model_cut(&cut, end);
+	w->model = cut;
+	CHECK(w, end >= w->answered);
+	compare(w);
+	check_extents(w);
+	w->model = whole;
+	model_done(&cut);
+}
+
+static void open_again(struct world *w, bool readonly, struct meta_status *st)
+{
+	int r = simdisks_open(w->sim, &w->disks);
+
+	CHECK(w, !r);
+	r = open_meta(w, false, readonly);
+	CHECK(w, !r);
+	meta_status(w->meta, st);
+}
+
+static void close_again(struct world *w)
+{
+	CHECK(w, !meta_close(w->meta));
+	w->meta = NULL;
+	simdisks_close(w->disks);
+	w->disks = NULL;
+}
+
+static void reopen(struct world *w)
+{
+	struct meta_status st;
+	uint64_t end;
+
+	if (w->missing && dice(w, 2)) {
+		simos_reappear(w->sim, simdisks_path(w->missing));
+		w->missing = 0;
+	}
+	CHECK(w, !simdisks_open(w->sim, &w->disks));
+	damage(w);
+	simdisks_close(w->disks);
+	if (dice(w, 6) == 0) {
+		uint64_t before = simos_calls(w->sim, SIMOS_MUTATING);
+
+		open_again(w, true, &st);
+		compare_at(w, st.durable);
+		close_again(w);
+		CHECK(w, before == simos_calls(w->sim, SIMOS_MUTATING));
+	}
+	open_again(w, false, &st);
+	if (st.readonly) {
+		/* only what nobody can know may do that */
+		CHECK(w, w->missing);
+		compare_at(w, st.durable);
+		close_again(w);
+		simos_reappear(w->sim, simdisks_path(w->missing));
+		w->missing = 0;
+		open_again(w, false, &st);
+	}
+	CHECK(w, !st.readonly);
+	end = meta_confirmed_number(w->meta);
+	compare_at(w, end);
+	w->n_replays += st.replayed > 0;
+	w->n_drops += st.dropped > 0;
+	model_cut(&w->model, end);
+	w->answered = end;
+}
+
+static void run_seed(struct world *w)
+{
+	int r;
+
+	w->rng = w->seed;
+	w->sim = simos_new(w->seed);
+	(void)pthread_mutex_init(&w->lock, NULL);
+	CHECK(w, w->sim && !simdisks_create(w->sim));
+	CHECK(w, !simdisks_open(w->sim, &w->disks));
+	r = open_meta(w, true, false);
+	CHECK(w, !r);
+	for (unsigned i = 0; i < GENERATIONS; i++) {
+		if (i)
+			reopen(w);
+		arm(w);
+		work(w);
+		stop(w);
+	}
+	simos_free(w->sim);
+	model_done(&w->model);
+	(void)pthread_mutex_destroy(&w->lock);
+}
+
+static uint64_t number_from(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+static void no_answered_group_is_ever_lost(void **state)
+{
+	uint64_t first =
+	    number_from("DYNFS_SEED", (uint64_t)time(NULL) % 100000000);
+	uint64_t n = number_from("DYNFS_SEEDS", getenv("DYNFS_SEED") ? 1 : 300);
+	struct world sum = { 0 };
+
+	(void)state;
+	print_message("DYNFS_SEED=%" PRIu64 " DYNFS_SEEDS=%" PRIu64 "\n", first,
+		      n);
+	CHECK(&sum, !reg_open(NULL, &sum.reg));
+	for (uint64_t i = 0; i < n; i++) {
+		struct world w = { .seed = first + i, .reg = sum.reg };
+
+		run_seed(&w);
+		sum.n_fixups += w.n_fixups;
+		sum.n_replays += w.n_replays;
+		sum.n_drops += w.n_drops;
+		sum.n_crashes += w.n_crashes;
+	}
+	print_message("%u crashes, %u replays, %u with dropped groups, "
+		      "%u fix-ups\n",
+		      sum.n_crashes, sum.n_replays, sum.n_drops, sum.n_fixups);
+	reg_close(sum.reg);
+	/* a run that met none of these would have proved little */
+	if (n >= 100)
+		assert_true(sum.n_fixups && sum.n_drops && sum.n_replays);
+}
+
+static void print_line(int level, const char *area, const char *text)
+{
+	(void)level;
+	print_message("# %s: %s\n", area, text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_answered_group_is_ever_lost),
+	};
+
+	if (getenv("DYNFS_TEST_VERBOSE"))
+		log_set(print_line, DYNFS_DEBUG);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
