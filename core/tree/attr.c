@@ -101,8 +101,12 @@ static int set_rest(struct tree *t, struct inode *inode, uint32_t mask,
 {
 	AUTOOP struct op op;
 	struct inode_rec *rec;
+	int r;
 
 	op_begin(&op, t, &inode, 1);
+	r = inode_there(inode);
+	if (r < 0)
+		return r;
 	rec = op_change(&op, inode);
 	if (mask & DYNFS_SET_MODE)
 		rec->mode = (rec->mode & S_IFMT) | (in->mode & 07777u);

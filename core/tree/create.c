@@ -89,7 +89,7 @@ static int new_name_check(struct tree *t, const char *name)
 		r = name_check(name);
 	if (!r && name_is_dot(name))
 		r = -EEXIST;
-	return r ? r : room_check(t);
+	return r ? r : tree_room_check(t);
 }
 
 /*

@@ -111,6 +111,11 @@ int op_commit(struct op *op);
 void op_end(struct op *op); /* also of one that is all zero */
 #define AUTOOP CLEANUP(op_end)
 
+/*
+ * -ENOENT when its record was taken away: a number that nobody held was
+ * asked for, and writing the record again would bring it back.  Locked.
+ */
+int inode_there(const struct inode *in);
 /* The mode as it is now, for its type. */
 uint32_t inode_mode(struct inode *in);
 /* A directory that new names can go into, else an errno.  lock is held. */
@@ -155,7 +160,7 @@ void node_unlink(struct op *op, struct inode *in);
 int usage_init(struct tree *t);
 void usage_done(struct tree *t);
 /* -ENOSPC when nothing new may be made. */
-int room_check(struct tree *t);
+int tree_room_check(struct tree *t);
 
 /* ---- the view's functions --------------------------------------------- */
 

@@ -268,14 +268,22 @@ static int move_once(struct move *m)
 	return r;
 }
 
+static int dir_alive(struct inode *dir)
+{
+	AUTOLOCK(&dir->lock);
+	return dir_check(dir);
+}
+
 static int move_names(struct move *m)
 {
-	if (!S_ISDIR(inode_mode(m->from_dir)) ||
-	    !S_ISDIR(inode_mode(m->to_dir)))
-		return -ENOTDIR;
-	for (int i = 0; i < OP_TRIES; i++) {
-		int r = move_once(m);
+	int r = dir_alive(m->from_dir);
 
+	if (!r)
+		r = dir_alive(m->to_dir);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < OP_TRIES; i++) {
+		r = move_once(m);
 		if (r != -EAGAIN)
 			return r;
 	}

@@ -116,6 +116,11 @@ uint32_t inode_mode(struct inode *in)
 	return in->rec.mode;
 }
 
+int inode_there(const struct inode *in)
+{
+	return in->rec.nlink || in->counted.exists ? 0 : -ENOENT;
+}
+
 int dir_check(const struct inode *dir)
 {
 	if (!S_ISDIR(dir->rec.mode))

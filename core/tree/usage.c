@@ -198,7 +198,7 @@ static void room_ask(struct tree *t)
 	room->known = true;
 }
 
-int room_check(struct tree *t)
+int tree_room_check(struct tree *t)
 {
 	AUTOLOCK(&t->room.lock);
 	room_ask(t);

@@ -70,11 +70,11 @@ static int list_row(void *ctx, const void *key, size_t key_len,
 	(void)value;
 	(void)value_len;
 	l->any = true;
-	if (n < l->room - l->len) {
+	if (l->room && l->len + n + 1 > l->room)
+		return -ERANGE;
+	if (l->room) {
 		memcpy(l->to + l->len, (const char *)key + l->prefix, n);
 		l->to[l->len + n] = 0;
-	} else if (l->room) {
-		return -ERANGE;
 	}
 	l->len += n + 1;
 	return 0;
@@ -210,13 +210,15 @@ int view_setxattr(void *ctx, uint64_t ino, const char *name, const void *value,
 	if (!r && len > XATTR_VALUE)
 		r = -E2BIG;
 	if (!r)
-		r = room_check(t);
+		r = tree_room_check(t);
 	if (!r)
 		r = inode_get(t->files, ino, &in);
 	if (r < 0)
 		return r;
 	op_begin(&op, t, &in, 1);
-	r = set_check(t, in, name, flags);
+	r = inode_there(in);
+	if (!r)
+		r = set_check(t, in, name, flags);
 	return r < 0 ? r : set_locked(&op, in, name, value, len);
 }
 
@@ -238,7 +240,9 @@ int view_removexattr(void *ctx, uint64_t ino, const char *name)
 	if (r < 0)
 		return r;
 	op_begin(&op, t, &in, 1);
-	r = xattr_load(t, in, name, &old);
+	r = inode_there(in);
+	if (!r)
+		r = xattr_load(t, in, name, &old);
 	if (r == -ENODATA || (r < 0 && r != -EUCLEAN))
 		return r;
 	key = key_xattr(ino, name, strlen(name));
