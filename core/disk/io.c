@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operations on stores.
+ *
+ * What belongs to one disk is one chain, run by one thread and given to the
+ * store as one vector, so that a store can merge it and disks do not wait for
+ * each other.  Whoever waits runs one of the chains: a read from one disk
+ * never leaves the caller's thread, and of the n fragments of a write n-1 are
+ * handed over at the price of one wake-up.
+ */
+#include <disk/private.h>
+
+#include <base/cleanup.h>
+#include <registry/store.h>
+
+#include <errno.h>
+
+#define IO_VECTOR 64u /* operations of one store call */
+
+struct disk_wait {
+	pthread_mutex_t lock; /* guards pending */
+	pthread_cond_t over;
+	uint32_t pending;
+};
+
+static void wait_less(struct disk_wait *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	if (!--w->pending)
+		(void)pthread_cond_signal(&w->over);
+	/* the waiter can not go on, and take w with it, before this */
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static bool failed_for_good(int r)
+{
+	return r == -EIO || r == -EROFS || r == -ENODEV || r == -ENXIO;
+}
+
+static uint64_t op_bytes(const struct dynfs_store_op *op)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < op->n_iov; ++i)
+		n += op->iov[i].iov_len;
+	return n;
+}
+
+static void op_account(struct disk *k, const struct dynfs_store_op *op)
+{
+	int r = op->result;
+
+	if (r < 0 && r != -ENOSPC)
+		atomic_fetch_add_explicit(&k->errors, 1, memory_order_relaxed);
+	if (op->kind == DYNFS_STORE_READ) {
+		atomic_fetch_add_explicit(&k->reads, 1, memory_order_relaxed);
+		if (r >= 0)
+			atomic_fetch_add_explicit(&k->read_bytes, op_bytes(op),
+						  memory_order_relaxed);
+		return;
+	}
+	if (op->kind == DYNFS_STORE_WRITE) {
+		atomic_fetch_add_explicit(&k->writes, 1, memory_order_relaxed);
+		if (r >= 0)
+			atomic_fetch_add_explicit(&k->write_bytes, op_bytes(op),
+						  memory_order_relaxed);
+	}
+	if (failed_for_good(r))
+		disk_suspect(k, "a write", r);
+}
+
+static void op_over(struct disk_op *o)
+{
+	struct disk_wait *wait = o->wait;
+
+	if (o->done)
+		o->done(o); /* o may be gone after it */
+	if (wait)
+		wait_less(wait);
+}
+
+static void op_done(struct dynfs_store_op *op)
+{
+	struct disk_op *o = container_of(op, struct disk_op, op);
+
+	op_account(o->disk, op);
+	atomic_fetch_sub_explicit(&o->disk->inflight, 1, memory_order_relaxed);
+	op_over(o);
+}
+
+static bool op_allowed(const struct disk_op *o)
+{
+	const struct disk *k = o->disk;
+
+	if (!k || !disk_readable(k))
+		return false;
+	if (o->op.kind == DYNFS_STORE_READ)
+		return true;
+	if (o->op.kind == DYNFS_STORE_WRITE)
+		return disk_writable(k);
+	return atomic_load(&k->health) == DISK_ONLINE &&
+	       !disks_readonly(disk_in_const(k)->set);
+}
+
+/* Every operation of the chain is the store's after this. */
+static void chain_run(struct disk_op *o)
+{
+	struct reg_inst *store = o->disk->store;
+
+	while (o) {
+		struct dynfs_store_op *vector[IO_VECTOR];
+		uint32_t n = 0;
+
+		for (; o && n < IO_VECTOR; o = o->next)
+			vector[n++] = &o->op;
+		/* what went wrong is in each operation's result */
+		(void)reg_store_submit(store, vector, n);
+	}
+}
+
+static void chain_work(struct work *w)
+{
+	chain_run(container_of(w, struct disk_op, work));
+}
+
+static struct disk_op *chain_of(struct list *chains, const struct disk *k)
+{
+	list_for(it, chains)
+	{
+		struct disk_op *head =
+		    container_of(it, struct disk_op, work.link);
+
+		if (head->disk == k)
+			return head;
+	}
+	return NULL;
+}
+
+static void chain_add(struct list *chains, struct disk_op *o,
+		      struct disk_wait *wait)
+{
+	struct disk_op *head = chain_of(chains, o->disk);
+
+	o->op.size = sizeof(o->op);
+	o->op.done = op_done;
+	o->op.result = 0;
+	o->wait = wait;
+	o->next = NULL;
+	o->last = o;
+	o->work.run = chain_work;
+	atomic_fetch_add_explicit(&o->disk->inflight, 1, memory_order_relaxed);
+	if (head) {
+		head->last->next = o;
+		head->last = o;
+	} else {
+		list_push(chains, &o->work.link);
+	}
+}
+
+/* The chains that do not block are started; the others remain in blocking. */
+static void start_async(struct list *chains, struct list *blocking)
+{
+	struct list *l;
+
+	while ((l = list_pop(chains))) {
+		struct disk_op *head =
+		    container_of(l, struct disk_op, work.link);
+
+		if (reg_store_caps(head->disk->store) & DYNFS_STORE_BLOCKS)
+			list_push(blocking, l);
+		else
+			chain_run(head);
+	}
+}
+
+static void wait_all(struct disk_wait *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	while (w->pending)
+		(void)pthread_cond_wait(&w->over, &w->lock);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_cond_destroy(&w->over);
+	(void)pthread_mutex_destroy(&w->lock);
+}
+
+void disks_submit(struct disks *d, struct disk_op *const *ops, uint32_t n,
+		  bool wait)
+{
+	struct disk_wait w = { .pending = n };
+	struct disk_op *mine = NULL;
+	struct list chains, blocking;
+
+	list_init(&chains);
+	list_init(&blocking);
+	if (wait) {
+		(void)pthread_mutex_init(&w.lock, NULL);
+		(void)pthread_cond_init(&w.over, NULL);
+	}
+	for (uint32_t i = 0; i < n; ++i) {
+		ops[i]->wait = wait ? &w : NULL;
+		if (op_allowed(ops[i])) {
+			chain_add(&chains, ops[i], ops[i]->wait);
+		} else {
+			ops[i]->op.result = -ENODEV;
+			op_over(ops[i]);
+		}
+	}
+	start_async(&chains, &blocking);
+	if (wait && !list_empty(&blocking))
+		mine = container_of(list_pop(&blocking), struct disk_op,
+				    work.link);
+	if (!list_empty(&blocking))
+		tpool_add_list(d->io, &blocking);
+	if (mine)
+		chain_run(mine);
+	if (wait)
+		wait_all(&w);
+}
+
+uint64_t disk_mark(struct disk *k)
+{
+	return k->store ? reg_store_mark(k->store) : 0;
+}
+
+int disk_sync(struct disk *k, uint64_t token)
+{
+	int r;
+
+	if (!disk_readable(k))
+		return -ENODEV;
+	r = reg_store_sync(k->store, token);
+	if (r < 0) {
+		atomic_fetch_add_explicit(&k->errors, 1, memory_order_relaxed);
+		disk_suspect(k, "sync", r);
+	}
+	return r;
+}
