@@ -93,7 +93,7 @@ int label_check(const struct label *l)
 int prepare_dir(const struct dynfs_os *os, const char *path,
 		struct prepared *ret)
 {
-	AUTOFREE char *parent = path_parent(path);
+	AUTOFREE char *parent = disk_path_parent(path);
 	AUTOFREE char *label = str_path(path, LABEL_FILE);
 	struct dynfs_os_stat st;
 	int r;

@@ -45,8 +45,8 @@ static int find_dir(const struct dir_id *id, const struct dir_id *dirs,
 	return -1;
 }
 
-int path_inside(const struct dynfs_os *os, const char *path,
-		const struct dir_id *dirs, uint32_t n)
+int disk_path_inside(const struct dynfs_os *os, const char *path,
+		     const struct dir_id *dirs, uint32_t n)
 {
 	AUTOBUF struct buf up = BUF_INIT;
 	struct dir_id at, before = { 0 };
@@ -137,7 +137,7 @@ void path_clear(const struct dynfs_os *os, const char *path)
 	clear_below(os, path, 0);
 }
 
-char *path_parent(const char *path)
+char *disk_path_parent(const char *path)
 {
 	size_t n = strlen(path);
 
@@ -161,7 +161,7 @@ static int check_one(const struct dynfs_os *os, const char *const *paths,
 		return -ENOMEM;
 	memcpy(others, dirs, n * sizeof(*others));
 	others[i] = (struct dir_id){ 0 };
-	hit = path_inside(os, paths[i], others, n);
+	hit = disk_path_inside(os, paths[i], others, n);
 	if (hit >= 0)
 		return fail(-EINVAL, "disk %s is inside disk %s", paths[i],
 			    paths[hit]);
@@ -172,7 +172,7 @@ static int check_avoid(const struct dynfs_os *os, const char *const *paths,
 		       const struct dir_id *dirs, uint32_t n, const char *avoid)
 {
 	struct dir_id mount;
-	int hit = path_inside(os, avoid, dirs, n);
+	int hit = disk_path_inside(os, avoid, dirs, n);
 
 	if (hit >= 0)
 		return fail(-EINVAL, "the mount point %s is inside disk %s",
@@ -180,7 +180,7 @@ static int check_avoid(const struct dynfs_os *os, const char *const *paths,
 	if (path_dir_id(os, avoid, &mount) < 0)
 		return 0; /* not there yet, so nothing is inside it */
 	for (uint32_t i = 0; i < n; ++i)
-		if (path_inside(os, paths[i], &mount, 1) == 0)
+		if (disk_path_inside(os, paths[i], &mount, 1) == 0)
 			return fail(-EINVAL,
 				    "disk %s is inside the mount point %s, "
 				    "where it would be hidden",

@@ -77,14 +77,14 @@ struct dir_id {
 int path_dir_id(const struct dynfs_os *os, const char *path,
 		struct dir_id *ret);
 /* The index of the first of n directories that path is in or is; -1. */
-int path_inside(const struct dynfs_os *os, const char *path,
-		const struct dir_id *dirs, uint32_t n);
+int disk_path_inside(const struct dynfs_os *os, const char *path,
+		     const struct dir_id *dirs, uint32_t n);
 /* 0, or -ENOTEMPTY (or an error) with a text; lost+found does not count. */
 int path_must_be_empty(const struct dynfs_os *os, const char *path);
 /* Everything below path but lost+found, as far as it goes. */
 void path_clear(const struct dynfs_os *os, const char *path);
 /* The folder that path is in; malloc'd. */
-char *path_parent(const char *path);
+char *disk_path_parent(const char *path);
 /* Several disks, none inside another or in avoid (NULL: no such place). */
 int path_check_nesting(const struct dynfs_os *os, const char *const *paths,
 		       uint32_t n, const char *avoid);

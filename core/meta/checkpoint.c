@@ -174,7 +174,7 @@ int ckpt_seal(const struct dynfs_os *os, const struct ckpt *c,
 		      DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0600);
 	if (fd < 0)
 		return fd;
-	r = file_write(os, fd, b.data, b.len, 0);
+	r = meta_file_write(os, fd, b.data, b.len, 0);
 	if (!r)
 		r = os->sync(os, fd);
 	(void)os->close(os, fd); /* was synced, or does not count */

@@ -18,8 +18,8 @@
 #define PIECE (1u << 20)
 #define DEPTH 8 /* of a tree that is removed: nobody makes deeper ones */
 
-int file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
-	      uint64_t off)
+int meta_file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
+		   uint64_t off)
 {
 	uint8_t *at = (uint8_t *)data;
 
@@ -38,8 +38,8 @@ int file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
 	return 0;
 }
 
-int file_write(const struct dynfs_os *os, int fd, const void *data, size_t len,
-	       uint64_t off)
+int meta_file_write(const struct dynfs_os *os, int fd, const void *data,
+		    size_t len, uint64_t off)
 {
 	/* an iovec has no const */
 	uint8_t *at = (uint8_t *)(uintptr_t)data;
@@ -74,7 +74,7 @@ int file_load(const struct dynfs_os *os, const char *path, size_t max,
 		r = -EFBIG;
 	if (!r) {
 		at = buf_extend(out, (size_t)st.size_bytes);
-		r = at ? file_read(os, fd, at, (size_t)st.size_bytes, 0)
+		r = at ? meta_file_read(os, fd, at, (size_t)st.size_bytes, 0)
 		       : buf_error(out);
 	}
 	(void)os->close(os, fd); /* was read only */
@@ -92,9 +92,9 @@ static int pump(const struct dynfs_os *os, int in, int out, uint64_t size,
 	for (uint64_t off = 0; !r && off < size;) {
 		size_t n = size - off < PIECE ? (size_t)(size - off) : PIECE;
 
-		r = file_read(os, in, piece, n, off);
+		r = meta_file_read(os, in, piece, n, off);
 		if (!r && out >= 0)
-			r = file_write(os, out, piece, n, off);
+			r = meta_file_write(os, out, piece, n, off);
 		if (!r)
 			sum128_add(run, piece, n);
 		off += n;
@@ -144,7 +144,7 @@ int file_copy(const struct dynfs_os *os, const char *from, const char *to,
 	return r;
 }
 
-int file_sync(const struct dynfs_os *os, const char *path)
+int meta_file_sync(const struct dynfs_os *os, const char *path)
 {
 	int fd = os->open(os, path, DYNFS_OS_RDONLY, 0);
 	int r;
@@ -156,7 +156,7 @@ int file_sync(const struct dynfs_os *os, const char *path)
 	return r;
 }
 
-char *path_parent(const char *path)
+char *meta_path_parent(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -168,7 +168,7 @@ char *path_parent(const char *path)
 
 static int sync_parent(const struct dynfs_os *os, const char *path)
 {
-	AUTOFREE char *up = path_parent(path);
+	AUTOFREE char *up = meta_path_parent(path);
 
 	return up ? os->syncdir(os, up) : -ENOMEM;
 }

@@ -8,10 +8,10 @@
 #include <dynfs/os.h>
 
 /* All of it, or an error; a file that ends before is -EUCLEAN. */
-int file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
-	      uint64_t off);
-int file_write(const struct dynfs_os *os, int fd, const void *data, size_t len,
-	       uint64_t off);
+int meta_file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
+		   uint64_t off);
+int meta_file_write(const struct dynfs_os *os, int fd, const void *data,
+		    size_t len, uint64_t off);
 /* The whole file to the end of out; -EFBIG above max. */
 int file_load(const struct dynfs_os *os, const char *path, size_t max,
 	      struct buf *out);
@@ -21,7 +21,7 @@ int file_sum(const struct dynfs_os *os, const char *path, uint64_t *ret_size,
 /* To a new file, synced; the sum is of the bytes that were written. */
 int file_copy(const struct dynfs_os *os, const char *from, const char *to,
 	      uint64_t *ret_size, uint8_t ret_sum[SUM128_LEN]);
-int file_sync(const struct dynfs_os *os, const char *path);
+int meta_file_sync(const struct dynfs_os *os, const char *path);
 
 /* The directory is there after, durably. */
 int dir_make(const struct dynfs_os *os, const char *path);
@@ -33,6 +33,6 @@ int dir_names(const struct dynfs_os *os, const char *path, char ***ret,
 void names_free(char **names, size_t n);
 
 /* The directory above; malloc'd. */
-char *path_parent(const char *path);
+char *meta_path_parent(const char *path);
 
 #endif

@@ -196,7 +196,7 @@ int log_append(struct log_disk *d, const struct buf *rec)
 	int r = make_room(d, d->end + rec->len);
 
 	if (!r)
-		r = file_write(d->os, d->fd, rec->data, rec->len, d->end);
+		r = meta_file_write(d->os, d->fd, rec->data, rec->len, d->end);
 	if (!r)
 		d->end += rec->len;
 	return r;

@@ -128,7 +128,7 @@ static int head_load(const struct log_disk *d, const char *path,
 	fd = d->os->open(d->os, path, DYNFS_OS_RDONLY, 0);
 	if (fd < 0)
 		return fd;
-	r = file_read(d->os, fd, head->data, LOG_BLOCK, 0);
+	r = meta_file_read(d->os, fd, head->data, LOG_BLOCK, 0);
 	(void)d->os->close(d->os, fd); /* was read only */
 	return r;
 }
@@ -200,7 +200,7 @@ static int read_record(const struct dynfs_os *os, int fd, uint64_t off,
 	buf_clear(rec);
 	if (!buf_extend(rec, LOG_BLOCK))
 		return -ENOMEM;
-	r = file_read(os, fd, rec->data, LOG_BLOCK, off);
+	r = meta_file_read(os, fd, rec->data, LOG_BLOCK, off);
 	if (r)
 		return r;
 	body = get_le64(rec->data + 40);
@@ -211,7 +211,8 @@ static int read_record(const struct dynfs_os *os, int fd, uint64_t off,
 		size_t rest = (size_t)log_span(body) - LOG_BLOCK;
 		void *at = buf_extend(rec, rest);
 
-		r = at ? file_read(os, fd, at, rest, off + LOG_BLOCK) : -ENOMEM;
+		r = at ? meta_file_read(os, fd, at, rest, off + LOG_BLOCK)
+		       : -ENOMEM;
 		if (r)
 			return r;
 	}
@@ -287,7 +288,7 @@ int log_settle(struct log_disk *d)
 	for (size_t i = 0; !r && i < n; i++) {
 		AUTOFREE char *path = str_path(d->dir, names[i]);
 
-		r = path ? file_sync(d->os, path) : -ENOMEM;
+		r = path ? meta_file_sync(d->os, path) : -ENOMEM;
 	}
 	names_free(names, n);
 	return r ? r : d->os->syncdir(d->os, d->dir);

@@ -55,7 +55,7 @@ static int describe(struct meta *m, struct engine *e, const struct ckpt *c,
 		memcpy(f->sum, o->sum, SUM128_LEN);
 		return 0;
 	}
-	r = file_sync(m->os, path);
+	r = meta_file_sync(m->os, path);
 	return r ? r : file_sum(m->os, path, &f->size, f->sum);
 }
 
@@ -107,7 +107,7 @@ static void forget_sums(struct meta *m, uint64_t before)
 static int make_files(struct meta *m, struct engine *e, const char *fresh,
 		      struct ckpt *ret)
 {
-	AUTOFREE char *dir = path_parent(fresh);
+	AUTOFREE char *dir = meta_path_parent(fresh);
 	int r = dir ? dir_make(m->os, dir) : -ENOMEM;
 
 	if (!r)
