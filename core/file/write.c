@@ -117,7 +117,8 @@ static int settle_attr(struct inode *in)
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	if (!in->dirty_attr || in->fresh)
+	/* written again, a record that was taken away would be back */
+	if (!in->dirty_attr || in->fresh || !in->counted.exists)
 		return 0;
 	inode_record(in, &b);
 	return meta_commit(in->files->how.meta, &b, NULL);
