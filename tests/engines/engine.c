@@ -17,12 +17,18 @@
 
 struct engine *engine_new(const char *name, const struct dynfs_os *os)
 {
+	return engine_new_with(name, os, NULL);
+}
+
+struct engine *engine_new_with(const char *name, const struct dynfs_os *os,
+			       const char *const *options)
+{
 	struct engine *e = calloc(1, sizeof(*e));
 
 	assert_non_null(e);
 	testhost_init(&e->host, os ? os : os_real());
-	assert_int_equal(testinst_start(&e->inst, &e->host, "meta", name, NULL),
-			 0);
+	assert_int_equal(
+	    testinst_start(&e->inst, &e->host, "meta", name, options), 0);
 	e->ops = e->inst.plugin->meta;
 	e->self = e->inst.self;
 	return e;

@@ -19,6 +19,9 @@ struct engine {
 
 /* os NULL: the machine's.  Ends the program when there is no such plugin. */
 struct engine *engine_new(const char *name, const struct dynfs_os *os);
+/* options: "name=value", NULL-terminated */
+struct engine *engine_new_with(const char *name, const struct dynfs_os *os,
+			       const char *const *options);
 void engine_free(struct engine *e); /* closes; asserts that no memory is left */
 
 /* 0 or the error of open(); asserts that a message goes with the error. */

@@ -5,9 +5,9 @@
  * Of the budget half is the block cache, a quarter memtables, and a quarter
  * is left for what RocksDB does not count: table readers, iterators, the
  * buffers of compactions.  Index and filter blocks live in the cache and are
- * partitioned; whole ones grow with the file and would have to be in memory
- * twice while it is built, so that a small budget could not hold a single
- * one.
+ * partitioned; whole ones grow with the file until they do not fit in a shard
+ * of a small cache and are read anew for each key (measured with a million
+ * rows and 64 MiB: 114 us a get instead of 6).
  *
  * There is no log (the core has one), so nothing may need it: one column
  * family, for only then a flush is a prefix of the batches.
