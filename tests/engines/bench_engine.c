@@ -177,6 +177,7 @@ static int order_u32(const void *a, const void *b)
 
 static void latency_print(const char *what, uint32_t *ns, size_t n)
 {
+	size_t half = n / 2, most = n / 100 * 99;
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < n; ++i)
@@ -184,20 +185,20 @@ static void latency_print(const char *what, uint32_t *ns, size_t n)
 	qsort(ns, n, sizeof(ns[0]), order_u32);
 	print_message("%-24s mean %6.1f us  p50 %6.1f  p99 %7.1f  "
 		      "max %8.1f\n",
-		      what, (double)sum / (double)n / 1e3, ns[n / 2] / 1e3,
-		      ns[n / 100 * 99] / 1e3, ns[n - 1] / 1e3);
+		      what, (double)sum / (double)n / 1e3, ns[half] / 1e3,
+		      ns[most] / 1e3, ns[n - 1] / 1e3);
 }
 
 static long rss_mib(void)
 {
-	long pages = 0;
 	FILE *f = fopen("/proc/self/statm", "re");
+	char line[128] = "", *pages;
 
-	if (f && fscanf(f, "%*d %ld", &pages) != 1)
-		pages = 0;
-	if (f)
-		(void)fclose(f);
-	return pages / 256;
+	if (!f)
+		return 0;
+	pages = fgets(line, sizeof(line), f) ? strchr(line, ' ') : NULL;
+	(void)fclose(f);
+	return pages ? strtol(pages, NULL, 10) / 256 : 0;
 }
 
 struct bench {

@@ -177,16 +177,25 @@ struct model *model_at(uint64_t seed, int n, uint64_t number)
 	return m;
 }
 
-static int span_differs(struct dynfs_meta_span a, const void *data, size_t len)
+static int key_differs(const struct model *m, int i, struct dynfs_meta_span key)
 {
-	return a.len != len || (len && memcmp(a.data, data, len) != 0);
+	return key.len != m->keys[i].len ||
+	       memcmp(key.data, m->keys[i].bytes, key.len) != 0;
+}
+
+static int value_differs(const struct model *m, int i,
+			 struct dynfs_meta_span value)
+{
+	uint8_t want[MODEL_VALUE_MAX] = { 0 };
+	size_t len = model_value(m, i, m->version[i], want);
+
+	return value.len != len || (len && memcmp(value.data, want, len) != 0);
 }
 
 int model_compare_iter(const struct model *m, struct engine *e,
 		       struct dynfs_meta_iter *it, int from, int to)
 {
 	struct dynfs_meta_span key, value;
-	uint8_t want[MODEL_VALUE_MAX];
 	int r = 0, wrong = 0;
 
 	for (int i = from; i < to && !wrong && r >= 0; ++i) {
@@ -195,10 +204,8 @@ int model_compare_iter(const struct model *m, struct engine *e,
 		r = e->ops->next(e->self, it, &key, &value);
 		if (r < 0)
 			break;
-		wrong = r != 1 ||
-			span_differs(key, m->keys[i].bytes, m->keys[i].len) ||
-			span_differs(value, want,
-				     model_value(m, i, m->version[i], want));
+		wrong = r != 1 || key_differs(m, i, key) ||
+			value_differs(m, i, value);
 	}
 	if (!wrong && r >= 0) {
 		r = e->ops->next(e->self, it, &key, &value);
@@ -229,14 +236,12 @@ struct compare_gets {
 static void compare_found(void *ctx, uint32_t i, struct dynfs_meta_span value)
 {
 	struct compare_gets *g = ctx;
-	uint8_t want[MODEL_VALUE_MAX];
 	int k = g->index[i];
 
 	while (g->next < i)
 		g->wrong |= g->m->version[g->index[g->next++]] != 0;
 	g->wrong |= g->next++ != i || !g->m->version[k] ||
-		    span_differs(value, want,
-				 model_value(g->m, k, g->m->version[k], want));
+		    value_differs(g->m, k, value);
 }
 
 static int compare_gets(const struct model *m, struct engine *e,

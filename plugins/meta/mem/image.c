@@ -88,11 +88,10 @@ static int image_room(struct image *im, size_t need)
 	return 0;
 }
 
-static int image_put(struct image *im, const void *data, size_t len,
-		     uint64_t at)
+static int image_put(struct image *im, void *data, size_t len, uint64_t at)
 {
 	const struct dynfs_os *os = im->host->os;
-	uint8_t *from = (uint8_t *)(uintptr_t)data;
+	uint8_t *from = data;
 	size_t done = 0;
 
 	while (done < len) {
@@ -203,7 +202,7 @@ int image_write(const struct dynfs_host *h, const char *path,
 			 DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_EXCL, 0600);
 	if (im.fd < 0)
 		return h->fail(h, im.fd, "cannot make %s", path);
-	err = image_room(&im, 2 * IMAGE_BLOCK);
+	err = image_room(&im, 2 * (size_t)IMAGE_BLOCK);
 	if (!err)
 		err = image_fill(&im, root, keys, applied);
 	h->free(h, im.block);

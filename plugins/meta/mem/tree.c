@@ -20,6 +20,7 @@
  */
 #include "tree.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -114,8 +115,10 @@ struct mem_node *mem_tree_ref(struct mem_node *root)
 	return root;
 }
 
-void mem_tree_drop(struct mem_heap *heap, struct mem_node *n)
+void mem_tree_drop(struct mem_heap *heap, struct mem_node *root)
 {
+	struct mem_node *n = root;
+
 	if (!n ||
 	    atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1)
 		return;
@@ -157,9 +160,10 @@ static int node_child(const struct mem_node *n, struct dynfs_meta_span key)
 	return same || i == 0 ? i : i - 1;
 }
 
-const struct mem_entry *mem_tree_get(const struct mem_node *n,
+const struct mem_entry *mem_tree_get(const struct mem_node *root,
 				     struct dynfs_meta_span key)
 {
+	const struct mem_node *n = root;
 	int same, i;
 
 	if (!n)
@@ -175,6 +179,7 @@ static int node_own(struct mem_edit *edit, struct mem_node **slot)
 {
 	struct mem_node *old = *slot, *n;
 
+	assert(old);
 	if (old->gen == edit->gen)
 		return 0;
 	n = node_new(edit, old->level);
@@ -388,25 +393,26 @@ static int node_delete(struct mem_edit *edit, struct mem_node **slot,
 
 int mem_edit_delete(struct mem_edit *edit, struct dynfs_meta_span key)
 {
-	struct mem_node *top;
+	struct mem_node *top, *below;
 	int err;
 
 	/* a key that is not there must not cost copies */
-	if (!mem_tree_get(edit->root, key))
+	if (!edit->root || !mem_tree_get(edit->root, key))
 		return 0;
 	err = node_delete(edit, &edit->root, key);
 	if (err)
 		return err;
 	--edit->keys;
-	while (edit->root && edit->root->level && edit->root->n == 1) {
-		top = edit->root;
-		edit->root = mem_tree_ref(top->child[0]);
+	top = edit->root;
+	while (top->level && top->n == 1) {
+		below = top->child[0];
+		(void)mem_tree_ref(below);
 		mem_tree_drop(edit->heap, top);
+		top = below;
 	}
-	if (!edit->root->n) {
-		mem_tree_drop(edit->heap, edit->root);
-		edit->root = NULL;
-	}
+	edit->root = top->n ? top : NULL;
+	if (!top->n)
+		mem_tree_drop(edit->heap, top);
 	return 0;
 }
 
@@ -417,9 +423,10 @@ static void cursor_push(struct mem_cursor *c, const struct mem_node *n, int at)
 	++c->depth;
 }
 
-void mem_cursor_seek(struct mem_cursor *c, const struct mem_node *n,
+void mem_cursor_seek(struct mem_cursor *c, const struct mem_node *root,
 		     struct dynfs_meta_span from)
 {
+	const struct mem_node *n = root;
 	int same, i;
 
 	c->depth = 0;

@@ -169,6 +169,9 @@ int rocks_db_open(struct rocks *r, const char *path, uint32_t flags,
 	int err;
 
 	*d = (struct rocks_db){ 0 };
+	err = rocks_tables_check(r, path);
+	if (err)
+		return err;
 	rocks_tuning_init(&d->tuning, &config, memory_bytes);
 	err = rocks_db_try(r, path, flags, d);
 	if (err > 0) {

@@ -54,6 +54,9 @@ int rocks_is_table(const char *name);
 /* Is there a data base in r->path, or may one be made? */
 int rocks_prepare(struct rocks *r);
 
+/* -EUCLEAN for damage that RocksDB would not survive. */
+int rocks_tables_check(struct rocks *r, const char *path);
+
 /* flags are those of struct dynfs_meta_open. */
 int rocks_db_open(struct rocks *r, const char *path, uint32_t flags,
 		  uint64_t memory_bytes, struct rocks_db *d);

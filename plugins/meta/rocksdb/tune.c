@@ -40,7 +40,7 @@ static void tune_table(struct rocks_tuning *t, const struct rocks_config *c)
 
 	rocksdb_block_based_options_set_block_cache(b, t->cache);
 	rocksdb_block_based_options_set_block_size(b, c->block_size);
-	rocksdb_block_based_options_set_format_version(b, 5);
+	rocksdb_block_based_options_set_format_version(b, ROCKS_TABLE_FORMAT);
 	rocksdb_block_based_options_set_index_type(
 	    b, rocksdb_block_based_table_index_type_two_level_index_search);
 	rocksdb_block_based_options_set_metadata_block_size(b, 4 * KIB);

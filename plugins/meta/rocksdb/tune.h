@@ -6,6 +6,7 @@
 #include <rocksdb/c.h>
 #include <stdint.h>
 
+#define ROCKS_TABLE_FORMAT   5
 #define ROCKS_MEMORY_MIN     (1ull << 20)
 #define ROCKS_MEMORY_DEFAULT (64ull << 20)
 
