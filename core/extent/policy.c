@@ -208,7 +208,8 @@ static int policies_define(struct extents *x, const struct policy_def *d)
 		return fail(-EINVAL, "policy %s: its options are too long",
 			    d->name);
 	}
-	memcpy(e->rec.options, text.data, text.len);
+	if (text.len)
+		memcpy(e->rec.options, text.data, text.len);
 	e->current = true;
 	if (d->degraded) {
 		e->degraded = strdup(d->degraded);
