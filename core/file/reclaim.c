@@ -159,6 +159,8 @@ int files_recover(struct files *f)
 			      end.len, intent_each, &t);
 		for (uint32_t i = 0; i < t.n && r >= 0; ++i)
 			r = intent_finish(f, &t.at[i]);
+		if (!t.n)
+			break;
 		from = t.last;
 		from.data[from.len++] = 0; /* just behind it */
 	} while (r >= 0 && t.n == sizeof(t.at) / sizeof(*t.at));
