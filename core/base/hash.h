@@ -9,8 +9,10 @@
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SUM128_LEN 16
 
@@ -18,6 +20,11 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t len);
 
 /* 16 bytes in canonical (big-endian) order, the same on every machine. */
 void sum128(const void *data, size_t len, uint8_t out[SUM128_LEN]);
+
+static inline bool sum_equal(const void *a, const void *b)
+{
+	return memcmp(a, b, SUM128_LEN) == 0;
+}
 
 /* The same sum of bytes that come in pieces. */
 struct sum128_run;

@@ -134,14 +134,16 @@ int batch_sum(struct batch *sum, const struct batch *b)
 	void *v;
 
 	if (cap_t > sum->cap_touched) {
-		v = realloc(sum->touched, 2 * cap_t * sizeof(*sum->touched));
+		v = realloc(sum->touched,
+			    (size_t)cap_t * 2 * sizeof(*sum->touched));
 		if (!v)
 			return -ENOMEM;
 		sum->touched = (struct batch_touch *)v;
 		sum->cap_touched = 2 * cap_t;
 	}
 	if (cap_d > sum->cap_deltas) {
-		v = realloc(sum->deltas, 2 * cap_d * sizeof(*sum->deltas));
+		v = realloc(sum->deltas,
+			    (size_t)cap_d * 2 * sizeof(*sum->deltas));
 		if (!v)
 			return -ENOMEM;
 		sum->deltas = (struct batch_delta *)v;

@@ -123,7 +123,7 @@ int ckpt_find(const struct dynfs_os *os, struct disk *k,
 static bool matches(const struct ckpt_file *f, uint64_t size,
 		    const uint8_t *sum)
 {
-	return size == f->size && !memcmp(sum, f->sum, SUM128_LEN);
+	return size == f->size && sum_equal(sum, f->sum);
 }
 
 int ckpt_verify(const struct dynfs_os *os, const struct ckpt *c)
@@ -149,7 +149,7 @@ int ckpt_get(const struct dynfs_os *os, struct disk *k, uint64_t number,
 	struct ckpt c = { 0 };
 	int r = load(os, k, number, pool, &c);
 
-	if (!r && memcmp(c.chain, chain, SUM128_LEN))
+	if (!r && !sum_equal(c.chain, chain))
 		r = -EUCLEAN;
 	if (!r)
 		r = ckpt_verify(os, &c);
@@ -188,7 +188,7 @@ static bool has_file(const struct ckpt *old, const struct ckpt_file *f)
 {
 	for (uint32_t i = 0; old && i < old->n_files; i++)
 		if (old->files[i].size == f->size &&
-		    !memcmp(old->files[i].sum, f->sum, SUM128_LEN) &&
+		    sum_equal(old->files[i].sum, f->sum) &&
 		    !strcmp(old->files[i].name, f->name))
 			return true;
 	return false;

@@ -41,13 +41,15 @@ int meta_file_read(const struct dynfs_os *os, int fd, void *data, size_t len,
 int meta_file_write(const struct dynfs_os *os, int fd, const void *data,
 		    size_t len, uint64_t off)
 {
-	/* an iovec has no const */
-	uint8_t *at = (uint8_t *)(uintptr_t)data;
+	const uint8_t *at = (const uint8_t *)data;
 
 	while (len) {
-		struct iovec v = { at, len };
-		ssize_t n = os->pwritev(os, fd, &v, 1, off);
+		struct iovec v = { .iov_len = len };
+		ssize_t n;
 
+		/* an iovec has no const */
+		memcpy(&v.iov_base, &at, sizeof(at));
+		n = os->pwritev(os, fd, &v, 1, off);
 		if (n < 0)
 			return (int)n;
 		if (!n || (size_t)n > len)

@@ -306,8 +306,10 @@ static struct group *take(struct meta *m)
 
 static int commit_one(struct meta *m, struct group *g)
 {
-	int r = closing(m, g);
+	int r;
 
+	fail_clear();
+	r = closing(m, g);
 	if (!r)
 		r = round_write(m, g);
 	if (r) {
@@ -319,6 +321,11 @@ static int commit_one(struct meta *m, struct group *g)
 	}
 	round_apply(m);
 	return 0;
+}
+
+bool commit_is_self(const struct meta *m)
+{
+	return committing == m;
 }
 
 int commit_now(struct meta *m)
@@ -335,10 +342,28 @@ int commit_now(struct meta *m)
 	return g ? m->failed : -ENOMEM;
 }
 
+/* lock is held, but not all the time.  What comes before groups; any? */
+static bool chore(struct meta *m)
+{
+	int why = m->failed ? 0 : m->move;
+	bool joins = m->joining && !m->joining_done;
+
+	if (!why && !joins)
+		return false;
+	(void)pthread_mutex_unlock(&m->lock);
+	if (joins)
+		join_finish(m);
+	else
+		(void)index_move(m,
+				 why); /* it says so, and goes on as it was */
+	(void)pthread_mutex_lock(&m->lock);
+	return true;
+}
+
 void *commit_main(void *meta)
 {
 	struct meta *m = (struct meta *)meta;
-	uint64_t wait_ns = 0;
+	uint64_t wait_ns;
 
 	committing = m;
 	(void)pthread_setname_np(pthread_self(), "meta-commit");
@@ -346,12 +371,8 @@ void *commit_main(void *meta)
 	while (!m->abandon) {
 		struct group *g = NULL;
 
-		if (m->joining && !m->joining_done) {
-			(void)pthread_mutex_unlock(&m->lock);
-			join_finish(m);
-			(void)pthread_mutex_lock(&m->lock);
+		if (chore(m))
 			continue;
-		}
 		wait_ns = UINT64_MAX;
 		if (!m->failed && is_due(m, m->os->now_ns(m->os), &wait_ns)) {
 			g = take(m);

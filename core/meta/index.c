@@ -81,7 +81,7 @@ static bool is_known(const struct truth *t, const struct engine *e)
 {
 	const uint8_t *sum = truth_sum(t, e->number);
 
-	return sum && !memcmp(sum, e->sum, SUM128_LEN);
+	return sum && sum_equal(sum, e->sum);
 }
 
 int index_find(struct meta *m, const struct truth *t, struct engine **ret)
@@ -159,7 +159,7 @@ static int make_on(struct meta *m, const struct truth *t, struct disk *k,
 	for (size_t i = t->ckpts.n; i-- && r && r != -ENOMEM;) {
 		const struct ckpt *c = &t->ckpts.v[i];
 
-		if (strcmp(c->engine, m->how.engine_plugin)) {
+		if (strcmp(c->engine, m->how.engine_plugin) != 0) {
 			r = fail(-EUCLEAN, "%s was made by engine %s", c->path,
 				 c->engine);
 			continue;
@@ -246,7 +246,8 @@ static void scan_all_done(struct log_disk *v[LOGS_MAX], uint32_t n)
 		log_disk_free(v[i]);
 }
 
-int index_move(struct meta *m, int why)
+/* One at the group that the index has reached, on another disk. */
+static int make_elsewhere(struct meta *m, struct engine **ret)
 {
 	struct log_disk *scans[LOGS_MAX];
 	struct ckpt_list ckpts = { 0 };
@@ -255,10 +256,6 @@ int index_move(struct meta *m, int why)
 	uint32_t n = 0;
 	int r = 0;
 
-	if (why == -ENOMEM)
-		return why;
-	log_error("meta", "the index in %s fails (%s): it is made anew",
-		  m->engine->path, fail_text(why));
 	for (uint32_t i = 0; i < m->n_logs && r != -ENOMEM; i++) {
 		struct disk *k = m->logs[i]->disk;
 
@@ -276,14 +273,63 @@ int index_move(struct meta *m, int why)
 	r = r == -ENOMEM ? r : truth_build(&t, scans, n, &ckpts);
 	if (!r)
 		r = index_make(m, &t, m->engine->disk, &e);
-	if (!r)
+	if (!r && e)
 		r = replay(m, e, &t, e->number + 1, m->applied);
 	if (!r)
-		index_swap(m, e);
+		*ret = e;
 	else
 		engine_free(e);
 	truth_done(&t);
 	ckpt_list_done(&ckpts);
 	scan_all_done(scans, n);
 	return r;
+}
+
+int index_move(struct meta *m, int why)
+{
+	struct engine *e = NULL;
+	int r = why;
+
+	if (why != -ENOMEM && !m->stuck) {
+		/* no checkpoint comes or goes meanwhile */
+		AUTOLOCK(&m->ckpt_lock);
+
+		log_error("meta", "the index in %s is left (%s)",
+			  m->engine->path, fail_text(why));
+		r = make_elsewhere(m, &e);
+		if (!r)
+			index_swap(m, e);
+	}
+	if (!r && e)
+		log_info("meta", "the index is in %s now", e->path);
+	(void)pthread_mutex_lock(&m->lock);
+	m->move = 0;
+	m->n_moves++;
+	/* one that failed would fail again and again */
+	m->stuck = r != 0;
+	(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
+bool index_repair(struct meta *m, int why)
+{
+	uint64_t before;
+	bool ok;
+
+	if (m->readonly || (why != -EIO && why != -EUCLEAN))
+		return false;
+	if (m->stuck)
+		return false;
+	if (commit_is_self(m))
+		return !index_move(m, why);
+	(void)pthread_mutex_lock(&m->lock);
+	before = m->n_moves;
+	m->move = m->move ? m->move : why;
+	(void)pthread_cond_signal(&m->work);
+	while (m->n_moves == before && !m->failed && !m->stop)
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	ok = m->n_moves != before && !m->stuck;
+	(void)pthread_mutex_unlock(&m->lock);
+	return ok;
 }

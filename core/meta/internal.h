@@ -73,6 +73,9 @@ struct meta {
 	uint64_t checkpoint; /* number of the newest */
 	int failed;          /* nothing can be written any more */
 	bool stop, abandon, keeper_stop;
+	int move; /* why the index has to be moved; 0: it has not */
+	uint64_t n_moves;
+	atomic_bool stuck; /* the last move failed: there is no other */
 	bool want_checkpoint, want_recruit;
 	struct log_disk *logs[LOGS_MAX]; /* in sync; the commit thread's */
 	uint32_t n_logs;
@@ -108,6 +111,7 @@ int batch_sum(struct batch *sum, const struct batch *b);
 int group_new(struct meta *m, uint64_t number, struct group **ret);
 void group_free(struct group *g);
 void *commit_main(void *meta);
+bool commit_is_self(const struct meta *m);
 /* Write the open group, though it be empty, before there are threads. */
 int commit_now(struct meta *m);
 /* Nothing is answered any more; lock is not held. */
@@ -132,6 +136,8 @@ int index_make(struct meta *m, const struct truth *t, const struct disk *avoid,
 int index_clean(struct meta *m);
 /* While running: the engine does not work any more. */
 int index_move(struct meta *m, int why);
+/* A read failed: true, after a while, when it should be tried again. */
+bool index_repair(struct meta *m, int why);
 
 /* replay.c */
 /* Groups into e; NULL: into the overlay. */

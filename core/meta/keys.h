@@ -80,7 +80,7 @@ struct inode_rec {
 	const char *target; /* symlinks: borrowed from the record */
 	uint32_t target_len;
 };
-void inode_rec_put(struct buf *b, const struct inode_rec *r);
+void inode_rec_put(struct buf *b, const struct inode_rec *i);
 int inode_rec_get(const void *data, size_t len, struct inode_rec *ret);
 
 enum slice_kind { SLICE_EXTENT = 1, SLICE_HOLE, SLICE_INLINE };
@@ -91,7 +91,7 @@ struct slice_rec {
 	uint32_t extent_offset;
 	const void *bytes; /* INLINE: length bytes, borrowed */
 };
-void slice_rec_put(struct buf *b, const struct slice_rec *r);
+void slice_rec_put(struct buf *b, const struct slice_rec *s);
 int slice_rec_get(const void *data, size_t len, struct slice_rec *ret);
 
 struct dirent_rec {
@@ -101,7 +101,7 @@ struct dirent_rec {
 	const char *name; /* borrowed */
 	uint32_t name_len;
 };
-void dirent_rec_put(struct buf *b, const struct dirent_rec *r);
+void dirent_rec_put(struct buf *b, const struct dirent_rec *d);
 int dirent_rec_get(const void *data, size_t len, struct dirent_rec *ret);
 
 struct fragment_rec {
@@ -119,7 +119,7 @@ struct extent_rec {
 	uint64_t plain_len, stored_len, payload_len, epoch;
 	struct fragment_rec fragments[FRAGMENTS_MAX]; /* k + m */
 };
-void extent_rec_put(struct buf *b, const struct extent_rec *r);
+void extent_rec_put(struct buf *b, const struct extent_rec *x);
 /* Checks all bounds: k+m, lengths against each other, digest length. */
 int extent_rec_get(const void *data, size_t len, struct extent_rec *ret);
 
@@ -134,7 +134,7 @@ struct repair_rec {
 	uint32_t mask;
 	int64_t since_ns;
 };
-void repair_rec_put(struct buf *b, const struct repair_rec *r);
+void repair_rec_put(struct buf *b, const struct repair_rec *p);
 int repair_rec_get(const void *data, size_t len, struct repair_rec *ret);
 
 struct free_rec {
@@ -145,7 +145,7 @@ struct free_rec {
 		struct dynfs_place place;
 	} at[FRAGMENTS_MAX];
 };
-void free_rec_put(struct buf *b, const struct free_rec *r);
+void free_rec_put(struct buf *b, const struct free_rec *f);
 int free_rec_get(const void *data, size_t len, struct free_rec *ret);
 
 enum intent_kind { INTENT_REMOVE = 1, INTENT_CUT };
@@ -154,14 +154,14 @@ struct intent_rec {
 	/* CUT: slices of this chunk and later ones, below the sequence */
 	uint64_t chunk, sequence;
 };
-void intent_rec_put(struct buf *b, const struct intent_rec *r);
+void intent_rec_put(struct buf *b, const struct intent_rec *i);
 int intent_rec_get(const void *data, size_t len, struct intent_rec *ret);
 
 struct policy_rec {
 	char name[65], redundancy[65], checksum[65], options[256];
 	uint32_t k, m, block_bytes;
 };
-void policy_rec_put(struct buf *b, const struct policy_rec *r);
+void policy_rec_put(struct buf *b, const struct policy_rec *p);
 /* -EOPNOTSUPP when it names transforms. */
 int policy_rec_get(const void *data, size_t len, struct policy_rec *ret);
 
@@ -169,7 +169,7 @@ enum usage_kind { USAGE_UID = 1, USAGE_GID, USAGE_PROJECT };
 struct usage_rec {
 	uint64_t inodes, bytes;
 };
-void usage_rec_put(struct buf *b, const struct usage_rec *r);
+void usage_rec_put(struct buf *b, const struct usage_rec *u);
 int usage_rec_get(const void *data, size_t len, struct usage_rec *ret);
 
 #endif

@@ -84,7 +84,8 @@ int log_unseal(const void *rec, size_t len, struct log_head *ret)
 	struct sum128_run *run;
 	struct log_head h;
 
-	if (len < LOG_HEAD || memcmp(p, rec_magic, 8) || get_le32(p + 8) != 1)
+	if (len < LOG_HEAD || memcmp(p, rec_magic, 8) != 0 ||
+	    get_le32(p + 8) != 1)
 		return -EUCLEAN;
 	h.n_ops = get_le32(p + 12);
 	h.epoch = get_le64(p + 16);
@@ -104,7 +105,7 @@ int log_unseal(const void *rec, size_t len, struct log_head *ret)
 	sum128_add(run, zero, SUM128_LEN);
 	sum128_add(run, p + 88, LOG_HEAD - 88 + (size_t)h.body_len);
 	sum128_end(run, sum);
-	if (memcmp(sum, h.sum, SUM128_LEN) ||
+	if (!sum_equal(sum, h.sum) ||
 	    ops_check(p + LOG_HEAD, (size_t)h.body_len, h.n_ops))
 		return -EUCLEAN;
 	*ret = h;

@@ -69,7 +69,7 @@ struct log_disk {
 	int fd;
 	uint64_t end, room; /* used, and preallocated */
 	int result;         /* of the last round */
-	uint64_t ckpt;      /* number of the newest checkpoint on the disk */
+	uint64_t ckpt;      /* the last checkpoint that was put there; 0 */
 };
 
 /* log.c and scan.c */

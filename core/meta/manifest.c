@@ -133,14 +133,14 @@ int manifest_decode(const void *data, size_t len, const struct uuid *pool,
 	struct rd r;
 	int err;
 
-	if (len < HEAD || len > LEN_MAX || memcmp(p, magic, 8) ||
+	if (len < HEAD || len > LEN_MAX || memcmp(p, magic, 8) != 0 ||
 	    get_le32(p + 8) != 1 || get_le32(p + 12) != len ||
-	    memcmp(p + 16, pool->b, 16))
+	    memcmp(p + 16, pool->b, 16) != 0)
 		return -EUCLEAN;
 	err = seal(p, len, sum);
 	if (err)
 		return err;
-	if (memcmp(sum, p + SUM_AT, SUM128_LEN))
+	if (!sum_equal(sum, p + SUM_AT))
 		return -EUCLEAN;
 	c.number = get_le64(p + 32);
 	memcpy(c.chain, p + 40, SUM128_LEN);

@@ -176,7 +176,6 @@ static int level(struct meta *m, const struct truth *t, struct log_disk *d,
 	if (!r)
 		r = log_begin(d, upto + 1, truth_sum(t, upto),
 			      disks_epoch(m->disks), fill, &f);
-	d->ckpt = after;
 	return r;
 }
 

@@ -270,26 +270,22 @@ static void copy_node(struct buf *out, const struct overlay_node *n)
 	buf_put(out, n->bytes + n->key_len, n->value_len);
 }
 
-int overlay_copy(struct overlay *o, const void *from, size_t from_len,
-		 const void *to, size_t to_len, unsigned max_rows,
+int overlay_copy(struct overlay *o, const struct overlay_range *range,
 		 size_t max_bytes, struct buf *out, bool *ret_more,
 		 uint64_t *ret_gen)
 {
 	AUTORDLOCK(&o->lock);
-	struct overlay_node *n = find(o, from, from_len, NULL);
-	unsigned rows = 0;
+	struct overlay_node *n = find(o, range->from, range->from_len, NULL);
 
-	for (; n; n = n->next[0], rows++) {
-		if (to_len &&
-		    key_compare(n->bytes, n->key_len, to, to_len) >= 0) {
-			n = NULL;
-			break;
-		}
-		if (rows == max_rows || out->len > max_bytes)
+	for (; n && out->len <= max_bytes; n = n->next[0]) {
+		if (range->to_len && key_compare(n->bytes, n->key_len,
+						 range->to, range->to_len) >= 0)
 			break;
 		copy_node(out, n);
 	}
-	*ret_more = n != NULL;
+	*ret_more =
+	    n && (!range->to_len || key_compare(n->bytes, n->key_len, range->to,
+						range->to_len) < 0);
 	*ret_gen = o->gen;
 	return buf_error(out);
 }

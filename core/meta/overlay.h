@@ -52,13 +52,17 @@ void overlay_bump(struct overlay *o);
 int overlay_get(struct overlay *o, const void *key, size_t len,
 		struct buf *value);
 
+/* from <= key < to; to_len 0: no bound */
+struct overlay_range {
+	const void *from, *to;
+	size_t from_len, to_len;
+};
+
 /*
- * Copy entries with from <= key < to (to_len 0: no bound), as operations,
- * to the end of out: at most max_rows, or until max_bytes are exceeded.
- * ret_more: there are others behind the last one copied.
+ * Copy the entries of a range, as operations, to the end of out, until that
+ * has more than max_bytes.  ret_more: there are others behind the last one.
  */
-int overlay_copy(struct overlay *o, const void *from, size_t from_len,
-		 const void *to, size_t to_len, unsigned max_rows,
+int overlay_copy(struct overlay *o, const struct overlay_range *range,
 		 size_t max_bytes, struct buf *out, bool *ret_more,
 		 uint64_t *ret_gen);
 

@@ -21,7 +21,6 @@
 
 #include <errno.h>
 
-#define LOOK_ROWS  256u
 #define LOOK_BYTES (256u << 10)
 
 int meta_get(struct meta *m, const void *key, size_t key_len,
@@ -32,11 +31,15 @@ int meta_get(struct meta *m, const void *key, size_t key_len,
 
 	if (r != -ENOENT)
 		return r > 0 ? 0 : r ? r : -ENOENT;
-	e = index_get(m);
-	if (!e)
-		return -ENOENT;
-	r = engine_get(e, key, key_len, ret_value);
-	index_put(m, e);
+	for (int i = 0; i < 2; i++) {
+		e = index_get(m);
+		if (!e)
+			return -ENOENT;
+		r = engine_get(e, key, key_len, ret_value);
+		index_put(m, e);
+		if (!r || r == -ENOENT || i || !index_repair(m, r))
+			break;
+	}
 	return r;
 }
 
@@ -79,6 +82,7 @@ struct walk {
 	struct dynfs_meta_iter *it;
 	struct row theirs;
 	uint64_t it_gen;
+	bool broken; /* the index gave an error */
 	int (*each)(void *ctx, const void *key, size_t key_len,
 		    const void *value, size_t value_len);
 	void *ctx;
@@ -86,7 +90,7 @@ struct walk {
 
 static void view_close(struct walk *w)
 {
-	if (w->it)
+	if (w->engine && w->it)
 		reg_meta_scan_end(w->engine->inst, w->it);
 	index_put(w->m, w->engine);
 	w->it = NULL;
@@ -107,7 +111,9 @@ static int mine_next(struct walk *w)
 static int theirs_next(struct walk *w)
 {
 	struct dynfs_meta_span key, value;
-	int r = w->it ? reg_meta_next(w->engine->inst, w->it, &key, &value) : 0;
+	int r = w->engine && w->it
+		    ? reg_meta_next(w->engine->inst, w->it, &key, &value)
+		    : 0;
 
 	w->theirs.is = r > 0;
 	if (r > 0) {
@@ -116,6 +122,7 @@ static int theirs_next(struct walk *w)
 		w->theirs.value = value.data;
 		w->theirs.value_len = value.len;
 	}
+	w->broken |= r < 0;
 	return r < 0 ? r : 0;
 }
 
@@ -135,6 +142,7 @@ static int view_open(struct walk *w)
 	r = reg_meta_scan(w->engine->inst, from, to, &w->it);
 	if (r) {
 		w->it = NULL;
+		w->broken = true;
 		return r;
 	}
 	return theirs_next(w);
@@ -143,11 +151,12 @@ static int view_open(struct walk *w)
 /* Copy the next piece of the overlay, then see to the view. */
 static int look(struct walk *w)
 {
+	struct overlay_range range = { w->from.data, w->to.data, w->from.len,
+				       w->to.len };
 	int r;
 
 	buf_clear(&w->rows);
-	r = overlay_copy(&w->m->overlay, w->from.data, w->from.len, w->to.data,
-			 w->to.len, LOOK_ROWS, LOOK_BYTES, &w->rows, &w->more,
+	r = overlay_copy(&w->m->overlay, &range, LOOK_BYTES, &w->rows, &w->more,
 			 &w->gen);
 	w->rd = rd_of(w->rows.data, w->rows.len);
 	if (!r)
@@ -231,6 +240,9 @@ int meta_scan(struct meta *m, const void *from, size_t from_len, const void *to,
 	if (!r)
 		r = run(&w);
 	view_close(&w);
+	/* rows are out, so this scan has failed; the next shall not */
+	if (w.broken)
+		(void)index_repair(m, r);
 	buf_done(&w.from);
 	buf_done(&w.to);
 	buf_done(&w.rows);

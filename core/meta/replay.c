@@ -85,6 +85,7 @@ static int judge(struct meta *m)
 	AUTOBUF struct buf rows = BUF_INIT;
 	AUTOBUF struct buf from = BUF_INIT;
 	struct key first = key_kind('E'), end = key_kind('E' + 1);
+	struct overlay_range range = { .to = end.data, .to_len = end.len };
 	bool more = m->how.hooks.verify_extent != NULL;
 	uint64_t gen;
 	int r = 0;
@@ -92,8 +93,10 @@ static int judge(struct meta *m)
 	buf_put(&from, first.data, first.len);
 	while (!r && more) {
 		buf_clear(&rows);
-		r = overlay_copy(&m->overlay, from.data, from.len, end.data,
-				 end.len, 64, 1u << 20, &rows, &more, &gen);
+		range.from = from.data;
+		range.from_len = from.len;
+		r = overlay_copy(&m->overlay, &range, 1u << 20, &rows, &more,
+				 &gen);
 		if (!r)
 			r = judge_rows(m, &rows);
 		if (!r)

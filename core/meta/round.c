@@ -145,6 +145,9 @@ int logs_drop(struct meta *m)
 			m->logs[kept++] = m->logs[i];
 	}
 	m->n_logs = kept;
+	for (uint32_t i = 0; i < n_failed; i++)
+		if (m->engine && m->engine->disk == failed[i]->disk)
+			m->move = failed[i]->result;
 	if (n_failed) {
 		m->want_recruit = true;
 		(void)pthread_cond_signal(&m->chores);

@@ -81,11 +81,11 @@ static int head_check(const struct log_disk *d, const uint8_t *p,
 	struct rd r;
 	int err;
 
-	if (memcmp(p, file_magic, 8) || get_le32(p + 8) != 1 || len < 88 ||
+	if (memcmp(p, file_magic, 8) != 0 || get_le32(p + 8) != 1 || len < 88 ||
 	    len > LOG_BLOCK)
 		return -EUCLEAN;
 	head_sum(p, len, sum);
-	if (memcmp(sum, p + 72, SUM128_LEN) || memcmp(p + 16, d->pool.b, 16) ||
+	if (!sum_equal(sum, p + 72) || memcmp(p + 16, d->pool.b, 16) != 0 ||
 	    get_le32(p + 32) != d->disk->id || get_le64(p + 48) != first)
 		return -EUCLEAN;
 	r = rd_of(p + 88, len - 88);
@@ -104,7 +104,7 @@ static bool parse_name(const char *name, uint64_t *ret)
 {
 	uint64_t v = 0;
 
-	if (strlen(name) != 20 || strcmp(name + 16, ".log"))
+	if (strlen(name) != 20 || strcmp(name + 16, ".log") != 0)
 		return false;
 	for (int i = 0; i < 16; i++) {
 		const char *hex = "0123456789abcdef";
@@ -307,7 +307,7 @@ int log_read(struct log_disk *d, const struct log_ref *ref, struct buf *rec)
 			ref->off + log_span(ref->head.body_len), rec, &h);
 	(void)d->os->close(d->os, fd); /* was read only */
 	/* it was whole a moment ago */
-	if (!r && memcmp(h.sum, ref->head.sum, SUM128_LEN))
+	if (!r && !sum_equal(h.sum, ref->head.sum))
 		r = -EUCLEAN;
 	return r;
 }

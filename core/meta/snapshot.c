@@ -49,7 +49,7 @@ static int describe(struct meta *m, struct engine *e, const struct ckpt *c,
 		const struct ckpt_file *o = &old->files[i];
 
 		if (old->number != e->last_ckpt || o->size != st.size_bytes ||
-		    strcmp(o->name, f->name) || !never_changes(e, f->name))
+		    strcmp(o->name, f->name) != 0 || !never_changes(e, f->name))
 			continue;
 		f->size = o->size;
 		memcpy(f->sum, o->sum, SUM128_LEN);

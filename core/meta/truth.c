@@ -44,7 +44,7 @@ static struct log_ref *follower(const struct log_disk *d, uint64_t number,
 {
 	for (size_t i = lower(d, number);
 	     i < d->n_refs && d->refs[i].head.number == number; i++)
-		if (!memcmp(d->refs[i].head.chain, sum, SUM128_LEN) &&
+		if (sum_equal(d->refs[i].head.chain, sum) &&
 		    d->refs[i].head.epoch >= epoch)
 			return &d->refs[i];
 	return NULL;
@@ -79,8 +79,7 @@ static int step(struct truth *t, uint64_t epoch)
 		struct log_ref *x =
 		    follower(t->disks[i], t->last + 1, sum, epoch);
 
-		if (x && ref &&
-		    memcmp(x->head.sum, ref->head.sum, SUM128_LEN)) {
+		if (x && ref && !sum_equal(x->head.sum, ref->head.sum)) {
 			return fail(-EUCLEAN,
 				    "the logs on %s and %s tell two stories "
 				    "from group %" PRIu64 " on",
@@ -123,7 +122,7 @@ static bool agrees(const struct truth *t, const struct ckpt *c)
 {
 	const uint8_t *sum = truth_sum(t, c->number);
 
-	return sum && !memcmp(sum, c->chain, SUM128_LEN);
+	return sum && sum_equal(sum, c->chain);
 }
 
 /* A checkpoint of another chain than the log beside it is none. */
@@ -141,8 +140,8 @@ static void drop_strange(struct truth *t)
 
 			if (d->disk == c->disk && at < d->n_refs &&
 			    d->refs[at].head.number == c->number)
-				strange = memcmp(d->refs[at].head.sum, c->chain,
-						 SUM128_LEN);
+				strange =
+				    !sum_equal(d->refs[at].head.sum, c->chain);
 		}
 		if (strange) {
 			log_warn("meta",
@@ -183,8 +182,7 @@ static void mark_good(struct truth *t)
 			    truth_sum(t, d->refs[i].head.number);
 
 			d->refs[i].good =
-			    sum &&
-			    !memcmp(sum, d->refs[i].head.sum, SUM128_LEN);
+			    sum && sum_equal(sum, d->refs[i].head.sum);
 		}
 		if (d->confirmed > t->confirmed)
 			t->confirmed = d->confirmed;
@@ -262,6 +260,16 @@ int truth_read(const struct truth *t, uint64_t number, struct buf *rec,
 	return r;
 }
 
+/* The disk has the true record of that number. */
+static bool good_at(const struct log_disk *d, uint64_t number)
+{
+	for (size_t i = lower(d, number);
+	     i < d->n_refs && d->refs[i].head.number == number; i++)
+		if (d->refs[i].good)
+			return true;
+	return false;
+}
+
 int truth_whole(const struct truth *t, const struct log_disk *d, uint64_t end,
 		uint64_t *ret_after, uint64_t *ret_upto)
 {
@@ -276,15 +284,12 @@ int truth_whole(const struct truth *t, const struct log_disk *d, uint64_t end,
 	}
 	if (!start)
 		return -EUCLEAN;
-	for (upto = after; upto < end; upto++) {
-		size_t i = lower(d, upto + 1);
-
-		while (i < d->n_refs && d->refs[i].head.number == upto + 1 &&
-		       !d->refs[i].good)
-			i++;
-		if (i == d->n_refs || d->refs[i].head.number != upto + 1)
-			break;
-	}
+	for (upto = after; upto < end && good_at(d, upto + 1); upto++)
+		;
+	/* what is older stays as long as it can: nobody has read the files
+	 * of the checkpoint yet */
+	while (after > t->base && good_at(d, after))
+		after--;
 	*ret_after = after;
 	*ret_upto = upto;
 	return 0;

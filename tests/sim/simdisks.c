@@ -4,6 +4,7 @@
 #include <base/cleanup.h>
 #include <base/hash.h>
 #include <base/le.h>
+#include <base/list.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -13,14 +14,19 @@
 
 #define SLOT 512u
 
+struct simdisk {
+	struct disk k;
+	struct disks *set;
+};
+
 struct disks {
 	struct simos *sim;
 	const struct dynfs_os *os;
 	struct label label;
-	pthread_mutex_t lock; /* epoch, insync */
+	pthread_mutex_t *lock; /* epoch, insync; owned */
 	uint64_t epoch;
 	uint32_t insync[SIM_DISKS], n_insync;
-	struct disk disk[SIM_DISKS];
+	struct simdisk *disk; /* SIM_DISKS of them; owned */
 };
 
 const char *simdisks_path(uint32_t id)
@@ -78,7 +84,7 @@ static int label_get(struct disks *d, uint32_t id)
 		if (one == -EIO)
 			return one;
 		sum128(b + 16, SLOT - 16, sum);
-		if (one || memcmp(sum, b, 16))
+		if (one || !sum_equal(sum, b))
 			continue;
 		r = 0;
 		if (get_le64(b + 16) <= d->epoch)
@@ -135,14 +141,21 @@ int simdisks_open(struct simos *s, struct disks **ret)
 	struct disks *d = (struct disks *)calloc(1, sizeof(*d));
 	unsigned here = 0;
 
+	if (!d)
+		abort();
 	d->sim = s;
 	d->os = simos_os(s);
 	memcpy(d->label.pool.b, "the pool of test", 16);
-	(void)pthread_mutex_init(&d->lock, NULL);
+	d->lock = (pthread_mutex_t *)calloc(1, sizeof(*d->lock));
+	d->disk = (struct simdisk *)calloc(SIM_DISKS, sizeof(*d->disk));
+	if (!d->lock || !d->disk)
+		abort();
+	(void)pthread_mutex_init(d->lock, NULL);
 	for (uint32_t id = 1; id <= SIM_DISKS; id++) {
-		struct disk *k = &d->disk[id - 1];
+		struct disk *k = &d->disk[id - 1].k;
 		int r = label_get(d, id);
 
+		d->disk[id - 1].set = d;
 		k->id = id;
 		k->path = strdup(simdisks_path(id));
 		k->role = MEMBER_STORES | MEMBER_LOGS;
@@ -159,8 +172,10 @@ void simdisks_close(struct disks *d)
 	if (!d)
 		return;
 	for (uint32_t i = 0; i < SIM_DISKS; i++)
-		free(d->disk[i].path);
-	(void)pthread_mutex_destroy(&d->lock);
+		free(d->disk[i].k.path);
+	(void)pthread_mutex_destroy(d->lock);
+	free(d->lock);
+	free(d->disk);
 	free(d);
 }
 
@@ -178,7 +193,7 @@ int simdisks_check(struct disks *d, uint32_t id, uint32_t slot, uint64_t value)
 	uint8_t b[SLOT];
 	int r;
 
-	if (!disk_readable(&d->disk[id - 1]))
+	if (!disk_readable(&d->disk[id - 1].k))
 		return -ENODEV;
 	r = rw(d->os, id, "store", false, b, (uint64_t)slot * SLOT);
 	if (r && r != -EUCLEAN)
@@ -195,8 +210,7 @@ const struct label *disks_label(const struct disks *d)
 
 uint64_t disks_epoch(const struct disks *d)
 {
-	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&d->lock;
-	AUTOLOCK(lock);
+	AUTOLOCK(d->lock);
 
 	return d->epoch;
 }
@@ -204,8 +218,7 @@ uint64_t disks_epoch(const struct disks *d)
 uint32_t disks_insync(const struct disks *d, uint32_t *ids, uint32_t max)
 {
 	uint32_t n;
-	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&d->lock;
-	AUTOLOCK(lock);
+	AUTOLOCK(d->lock);
 
 	n = d->n_insync < max ? d->n_insync : max;
 	memcpy(ids, d->insync, n * sizeof(*ids));
@@ -215,11 +228,12 @@ uint32_t disks_insync(const struct disks *d, uint32_t *ids, uint32_t max)
 int disks_next_epoch(struct disks *d, const uint32_t *insync, uint32_t n)
 {
 	unsigned wrote = 0;
-	AUTOLOCK(&d->lock);
+	AUTOLOCK(d->lock);
 
 	for (uint32_t id = 1; id <= SIM_DISKS; id++)
-		wrote += atomic_load(&d->disk[id - 1].health) != DISK_MISSING &&
-			 !label_put(d->os, id, d->epoch + 1, insync, n);
+		wrote +=
+		    atomic_load(&d->disk[id - 1].k.health) != DISK_MISSING &&
+		    !label_put(d->os, id, d->epoch + 1, insync, n);
 	if (wrote <= SIM_DISKS / 2)
 		return -EROFS;
 	d->epoch++;
@@ -236,7 +250,7 @@ uint32_t disks_count(const struct disks *d)
 
 struct disk *disks_at(const struct disks *d, uint32_t i)
 {
-	return (struct disk *)(uintptr_t)&d->disk[i];
+	return &d->disk[i].k;
 }
 
 struct disk *disks_find(const struct disks *d, uint32_t id)
@@ -273,8 +287,7 @@ uint64_t disk_mark(struct disk *k)
 
 int disk_sync(struct disk *k, uint64_t token)
 {
-	/* the set that the disk is in */
-	struct disks *d = container_of(k - (k->id - 1), struct disks, disk[0]);
+	const struct disks *d = container_of(k, struct simdisk, k)->set;
 	char path[32];
 	int fd, r;
 

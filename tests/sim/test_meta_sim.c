@@ -31,7 +31,8 @@
 #define GENERATIONS 6
 
 struct world {
-	uint64_t seed, rng;
+	uint64_t seed;
+	atomic_uint_fast64_t rng;
 	struct simos *sim;
 	struct reg *reg;
 	struct disks *disks;
@@ -48,19 +49,21 @@ struct world {
 
 static uint64_t dice(struct world *w, uint64_t n)
 {
-	uint64_t x = w->rng += 0x9e3779b97f4a7c15u;
+	/* hooks throw it, too */
+	uint64_t x = atomic_fetch_add(&w->rng, 0x9e3779b97f4a7c15u);
 
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
 	return (x ^ x >> 31) % n;
 }
 
-#define CHECK(w, cond)                                                         \
-	do {                                                                   \
-		if (!(cond))                                                   \
-			fail_msg("DYNFS_SEED=%" PRIu64 ": %s (line %d): %s",   \
-				 (w)->seed, #cond, __LINE__, fail_text(0));    \
-	} while (0)
+static void check(const struct world *w, bool ok, const char *what, int line)
+{
+	if (!ok)
+		fail_msg("DYNFS_SEED=%" PRIu64 ": %s (line %d): %s", w->seed,
+			 what, line, fail_text(0));
+}
+#define CHECK(w, cond) check(w, cond, #cond, __LINE__)
 
 static size_t key_of(unsigned i, uint8_t key[32])
 {
