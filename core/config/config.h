@@ -150,10 +150,11 @@ struct conf_init {
 	const char *mountpoint; /* may be NULL */
 	const char *const *disks;
 	size_t n_disks;
+	uint32_t k, m; /* the default policy; k 0: the best that fits */
 };
 
 /* The commented pool.conf of a new pool, with policies that its disks can
- * hold. */
+ * hold; without disks, with all that are usual. */
 void conf_write_default(const struct conf_init *init, struct buf *out);
 
 /* ---- the table of keys ----------------------------------------------- */

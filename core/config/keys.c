@@ -76,8 +76,8 @@ static const struct conf_key keys[] = {
 	KEY("pool", CONF_VALUE, .name = "readonly", .type = DYNFS_OPT_BOOL,
 	    AT(conf_pool, readonly), .def = "false",
 	    .help = "Write nothing to any disk"),
-	KEY("pool", CONF_DISKS, .name = "disks", .flags = DYNFS_OPT_REQUIRED,
-	    AT(conf_pool, disks), .help = "The disks of the pool"),
+	KEY("pool", CONF_DISKS, .name = "disks", AT(conf_pool, disks),
+	    .help = "The disks of the pool"),
 
 	KEY("pool.disks", CONF_PATH, .name = "path", .type = DYNFS_OPT_STR,
 	    .flags = DYNFS_OPT_REQUIRED, AT(conf_disk, path),

@@ -9,6 +9,7 @@
 #include <base/fail.h>
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 struct printer {
@@ -356,12 +357,34 @@ static const struct print_template templates[] = {
 	{ "single", 1, 0, "one copy: a disk that fails takes its data along" },
 };
 
-static void init_policies(const struct printer *p, size_t n_disks)
+/* The form that the caller chose; its name, in name. */
+static const char *init_chosen(const struct printer *p,
+			       const struct conf_init *init, char *name,
+			       size_t len)
 {
-	const char *best = NULL;
+	if (!init->k)
+		return NULL;
+	if (init->k == 1)
+		(void)snprintf(name, len, "copies-%u", init->m + 1);
+	else
+		(void)snprintf(name, len, "ec-%u-%u", init->k, init->m);
+	buf_printf(p->out, "\tdefault = \"%s\";\n\t%s = { ", name, name);
+	if (init->k == 1)
+		buf_printf(p->out, "copies = %u; };\n", init->m + 1);
+	else
+		buf_printf(p->out, "k = %u; m = %u; };\n", init->k, init->m);
+	return name;
+}
+
+static void init_policies(const struct printer *p, const struct conf_init *init)
+{
+	size_t n_disks = init->n_disks ? init->n_disks : SIZE_MAX;
+	const char *best;
+	char chosen[32];
 
 	buf_printf(p->out, "\n# How data is made redundant.  Each folder may "
 			   "have its own.\npolicies = {\n");
+	best = init_chosen(p, init, chosen, sizeof(chosen));
 	for (size_t i = 0; i < sizeof(templates) / sizeof(*templates); ++i) {
 		const struct print_template *t = &templates[i];
 
@@ -464,7 +487,7 @@ void conf_write_default(const struct conf_init *init, struct buf *out)
 	struct printer p = { .out = out };
 
 	init_pool(&p, init);
-	init_policies(&p, init->n_disks);
+	init_policies(&p, init);
 	for (size_t i = 0; groups[i]; ++i) {
 		buf_printf(out, "\n# %s\n%s = {\n",
 			   conf_find_key("", groups[i])->o.help, groups[i]);

@@ -89,6 +89,13 @@ uint32_t extents_policies(struct extents *x, const struct policy **out,
  */
 int extents_policy_fits(struct extents *x, const struct policy *p);
 
+/*
+ * Bytes of content that the disks can hold, and still can, in the form that
+ * new extents of the policy take now: its degraded one while disks are away.
+ */
+void extents_capacity(struct extents *x, const struct policy *p,
+		      uint64_t *ret_total, uint64_t *ret_free);
+
 /* ---- writing --------------------------------------------------------- */
 
 /* Whose bytes they are: one for each slice that will point into the extent. */

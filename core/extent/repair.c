@@ -62,9 +62,9 @@ void repair_queue(struct extents *x, struct xentry *e, uint32_t mask,
 	AUTOBATCH struct batch b;
 	int r;
 
+	batch_init(&b);
 	if (!mask || x->readonly || atomic_exchange(&e->queued, true))
 		return;
-	batch_init(&b);
 	AUTOLOCK(&x->repair_lock);
 	/* it may have been dropped meanwhile: no W without an E */
 	r = meta_get(x->meta, key.data, key.len, &value);
@@ -72,8 +72,9 @@ void repair_queue(struct extents *x, struct xentry *e, uint32_t mask,
 		r = repair_put(x, e->id, e->rec.plain_len, mask, reason, &b);
 	if (r >= 0 && b.n_ops)
 		r = meta_commit(x->meta, &b, NULL);
-	if (r >= 0)
-		extents_say(x, "degraded-read", e->id,
+	/* a disk that is away is told once, not for each extent on it */
+	if (r >= 0 && reason == REPAIR_CHECKSUM)
+		extents_say(x, "damaged", e->id,
 			    "fragments %#x missing or wrong; read from the "
 			    "others and queued for repair",
 			    mask);

@@ -377,6 +377,17 @@ static const struct policy *policy_for(const struct policy *p, uint32_t disks,
 	return *ret_need < p->k ? NULL : p;
 }
 
+void extents_capacity(struct extents *x, const struct policy *p,
+		      uint64_t *ret_total, uint64_t *ret_free)
+{
+	uint32_t need, disks = disks_that_write(x);
+	const struct policy *as = policy_for(p, disks, &need);
+
+	*ret_total = *ret_free = 0;
+	if (as)
+		disks_capacity(x->how.disks, as->k, need, ret_total, ret_free);
+}
+
 int extent_write(struct extents *x, const struct policy *p, const void *data,
 		 uint32_t len, const struct extent_owner *owners,
 		 uint32_t n_owners, struct batch *b, struct extent_id *ret)

@@ -291,8 +291,7 @@ static uint64_t room_left(struct files *f)
 	if (f->room_bytes < ROOM_PLENTY || !f->room_checked_ns ||
 	    now - f->room_checked_ns > ROOM_CHECK_NS) {
 		f->room_checked_ns = now ? now : 1;
-		disks_capacity(extents_disks(f->how.extents), p->k, p->k + p->m,
-			       &total, &f->room_bytes);
+		extents_capacity(f->how.extents, p, &total, &f->room_bytes);
 	}
 	return f->room_bytes;
 }

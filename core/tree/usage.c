@@ -189,8 +189,7 @@ static void room_ask(struct tree *t)
 
 	if (room->known && age >= 0 && age < ROOM_NS)
 		return;
-	disks_capacity(t->disks, p ? p->k : 1, p ? p->k + p->m : 1,
-		       &room->total_bytes, &room->free_bytes);
+	extents_capacity(t->extents, p, &room->total_bytes, &room->free_bytes);
 	room->reserve_bytes = room->total_bytes / 64;
 	if (room->reserve_bytes > ROOM_BYTES)
 		room->reserve_bytes = ROOM_BYTES;

@@ -297,11 +297,11 @@ const struct policy *extents_policy_default(struct extents *x)
 	return NULL;
 }
 
-void disks_capacity(struct disks *d, uint32_t k, uint32_t n,
-		    uint64_t *ret_total, uint64_t *ret_free)
+void extents_capacity(struct extents *x, const struct policy *p,
+		      uint64_t *ret_total, uint64_t *ret_free)
 {
-	(void)d;
-	assert(k && n >= k);
+	(void)x;
+	(void)p;
 	*ret_total = room_total;
 	*ret_free = room_free;
 }

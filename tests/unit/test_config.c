@@ -413,7 +413,7 @@ static void a_new_configuration_loads_for_any_number_of_disks(void **state)
 	(void)state;
 	for (size_t n = 1; n <= 7; ++n) {
 		const struct conf_init init = { "tank", n % 2 ? "mnt" : NULL,
-						disks, n };
+						disks, n, 0, 0 };
 		AUTOBUF struct buf text = BUF_INIT;
 		struct conf *c;
 
@@ -430,7 +430,7 @@ static void a_new_configuration_loads_for_any_number_of_disks(void **state)
 static void the_hints_of_a_new_configuration_are_true(void **state)
 {
 	static const char *const disks[] = { "d1", "d2" };
-	const struct conf_init init = { "tank", "mnt", disks, 2 };
+	const struct conf_init init = { "tank", "mnt", disks, 2, 0, 0 };
 	AUTOBUF struct buf text = BUF_INIT;
 	struct conf *c;
 	size_t shown = 0;
