@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of control/ share. */
+#ifndef CONTROL_PRIVATE_H
+#define CONTROL_PRIVATE_H
+
+#include <control/control.h>
+
+#define CONTROL_LINE_MAX (16u << 20) /* bytes of one message */
+
+struct call {
+	const struct control_env *env;
+	const struct command *command;
+	json_t *args, *reply;
+	struct control_server *server; /* NULL: not over a socket */
+};
+
+int call_run(struct call *c);
+void server_quit(struct control_server *s);
+
+/*
+ * msg.c: one JSON object a line.  msg_read: -EPIPE at the end, -EBADMSG for
+ * what is not one, -E2BIG, -ETIMEDOUT; the caller frees the object.
+ */
+struct msg_stream {
+	int fd;
+	char *data; /* read and not used yet; owned */
+	size_t len, cap;
+};
+void msg_done(struct msg_stream *s); /* does not close */
+int msg_read(struct msg_stream *s, int timeout_ms, json_t **ret);
+int msg_write(int fd, const json_t *object);
+
+/* An AF_UNIX address for dir/control.sock whatever the length of dir. */
+struct sockaddr_un;
+int control_address(const char *dir, struct sockaddr_un *ret, int *ret_dirfd);
+
+/* Tables of the groups, one file each. */
+extern const struct command commands_pool[], commands_disk[], commands_extent[],
+    commands_plugin[], commands_config[];
+
+#endif

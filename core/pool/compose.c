@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The config in the words of the modules, and who gets how much memory.
+ *
+ * limits.memory is shared out: the index gets what metadata.memory says, at
+ * most half; of the rest three quarters are for unwritten bytes and inodes,
+ * one eighth for extent records, one eighth stays for encoding and replies.
+ */
+#include <pool/private.h>
+
+#include <base/str.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint32_t count_tags(const struct conf *conf)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < conf->pool.n_disks; ++i)
+		n += conf->pool.disks[i].n_labels;
+	return (uint32_t)n;
+}
+
+static void parts_entries(struct pool_parts *p, const struct conf *conf)
+{
+	struct member_tag *tag = p->tags;
+
+	for (size_t i = 0; i < conf->pool.n_disks; ++i) {
+		const struct conf_disk *d = &conf->pool.disks[i];
+		struct disks_entry *e = &p->entries[p->n_entries++];
+
+		*e = (struct disks_entry){
+			.path = d->path,
+			.limit_bytes = d->limit_bytes,
+			.role = MEMBER_STORES | MEMBER_LOGS,
+			.tags = tag,
+			.n_tags = (uint32_t)d->n_labels,
+		};
+		/* borrowed: whoever keeps a tag copies it */
+		for (size_t j = 0; j < d->n_labels; ++j)
+			*tag++ = (struct member_tag){
+				(char *)(uintptr_t)d->labels[j].key,
+				(char *)(uintptr_t)d->labels[j].value,
+			};
+	}
+	for (size_t i = 0; i < conf->metadata.dirs.n; ++i)
+		p->entries[p->n_entries++] = (struct disks_entry){
+			.path = conf->metadata.dirs.list[i],
+			.role = MEMBER_LOGS,
+		};
+}
+
+static void parts_defs(struct pool_parts *p, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->policies.n; ++i) {
+		const struct conf_policy *c = &conf->policies.list[i];
+
+		p->defs[p->n_defs++] = (struct policy_def){
+			.name = c->name,
+			.redundancy = c->redundancy.name,
+			.options = c->redundancy.options,
+			.n_options = (uint32_t)c->redundancy.n_options,
+			.k = (uint32_t)c->k,
+			.m = (uint32_t)c->m,
+			.checksum = c->checksum,
+			.block_bytes = (uint32_t)c->block_bytes,
+			.degraded = c->degraded,
+		};
+	}
+}
+
+int parts_init(struct pool_parts *parts, const struct conf *conf)
+{
+	size_t n = conf->pool.n_disks + conf->metadata.dirs.n;
+
+	*parts = (struct pool_parts){ 0 };
+	parts->entries =
+	    (struct disks_entry *)calloc(n + 1, sizeof(*parts->entries));
+	parts->tags = (struct member_tag *)calloc(count_tags(conf) + 1,
+						  sizeof(*parts->tags));
+	parts->defs = (struct policy_def *)calloc(conf->policies.n + 1,
+						  sizeof(*parts->defs));
+	if (!parts->entries || !parts->tags || !parts->defs) {
+		parts_done(parts);
+		return -ENOMEM;
+	}
+	parts_entries(parts, conf);
+	parts_defs(parts, conf);
+	return 0;
+}
+
+void parts_done(struct pool_parts *parts)
+{
+	free(parts->entries);
+	free(parts->tags);
+	free(parts->defs);
+	free(parts->hints);
+	*parts = (struct pool_parts){ 0 };
+}
+
+static unsigned pool_threads(const struct conf *conf)
+{
+	long n = conf->limits.threads;
+
+	if (!n)
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+struct disks_how parts_disks(const struct pool_parts *parts,
+			     const struct pool_how *how)
+{
+	const struct conf *conf = how->conf;
+
+	return (struct disks_how){
+		.os = how->os,
+		.reg = how->reg,
+		.entries = parts->entries,
+		.n_entries = parts->n_entries,
+		.pool_name = conf->pool.name,
+		.avoid_path = conf->pool.mountpoint,
+		.store_plugin = conf->store.name,
+		.store_options = conf->store.options,
+		.n_store_options = (uint32_t)conf->store.n_options,
+		.extent_bytes = (uint32_t)conf->pool.extent_bytes,
+		/* they wait for disks rather than compute */
+		.n_io_threads = 4 + 2 * pool_threads(conf),
+		.readonly = how->readonly || conf->pool.readonly,
+		.force_rollback = how->force_rollback,
+	};
+}
+
+static uint64_t memory_of_index(const struct conf *conf)
+{
+	uint64_t half = conf->limits.memory_bytes / 2;
+
+	return conf->metadata.memory_bytes < half ? conf->metadata.memory_bytes
+						  : half;
+}
+
+static uint64_t memory_left(const struct conf *conf)
+{
+	return conf->limits.memory_bytes - memory_of_index(conf);
+}
+
+struct extents_how parts_extents(const struct pool_parts *parts,
+				 const struct pool_how *how,
+				 struct disks *disks)
+{
+	const struct conf *conf = how->conf;
+
+	return (struct extents_how){
+		.os = how->os,
+		.reg = how->reg,
+		.disks = disks,
+		.placement_plugin = conf->placement.name,
+		.placement_options = conf->placement.options,
+		.n_placement_options = (uint32_t)conf->placement.n_options,
+		.defs = parts->defs,
+		.n_defs = parts->n_defs,
+		.cache_bytes = memory_left(conf) / 8,
+		.extent_bytes = disks_label(disks)->extent_bytes,
+	};
+}
+
+struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
+			   struct extents *extents)
+{
+	const struct conf *conf = how->conf;
+
+	return (struct meta_how){
+		.os = how->os,
+		.reg = how->reg,
+		.disks = disks,
+		.engine_plugin = conf->metadata.engine.name,
+		.engine_options = conf->metadata.engine.options,
+		.n_engine_options = (uint32_t)conf->metadata.engine.n_options,
+		.copies = (uint32_t)conf->metadata.copies,
+		.memory_bytes = memory_of_index(conf),
+		.group_bytes = conf->metadata.group_bytes,
+		.group_ns = (uint64_t)conf->metadata.group_ms * 1000000,
+		.log_bytes = 64u << 20,
+		.readonly = disks_readonly(disks),
+		.hooks = {
+			.ctx = extents,
+			.opened = extents_opened_hook,
+			.sync_failed = extents_sync_failed_hook,
+			.durable = extents_durable_hook,
+			.verify_extent = extents_verify_hook,
+		},
+	};
+}
+
+struct files_how parts_files(const struct pool_how *how, struct pool *p)
+{
+	const struct conf *conf = how->conf;
+
+	return (struct files_how){
+		.os = how->os,
+		.meta = p->meta,
+		.extents = p->extents,
+		.extent_bytes = disks_label(p->disks)->extent_bytes,
+		.memory_bytes = memory_left(conf) / 4 * 3,
+		.inline_file_bytes = 512,
+		.inline_sync_bytes = 16u << 10,
+		.n_threads = 1 + pool_threads(conf),
+		.flush_ns = 1000000000,
+		.readonly = p->readonly,
+	};
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening goes from the ground up (disks, extents so that replay can verify,
+ * metadata, policies, files, names, frontends), closing the other way; every
+ * step that fails takes down what stands.
+ *
+ * The hooks of the metadata go to the extents and to the tree, which is above
+ * them: the pool is the one place that knows both, so the closing hook passes
+ * through here.
+ */
+#include <pool/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/log.h>
+
+#include <errno.h>
+#include <registry/frontend.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void pool_closing(void *ctx, struct batch *b)
+{
+	struct pool *p = (struct pool *)ctx;
+
+	if (p->tree)
+		tree_closing_hook(p->tree, b);
+}
+
+static void pool_opened(void *ctx, struct meta *m)
+{
+	extents_opened_hook(((struct pool *)ctx)->extents, m);
+}
+
+static int pool_sync_failed(void *ctx, struct disk *disk, uint64_t number,
+			    const void *ops, size_t len)
+{
+	struct pool *p = (struct pool *)ctx;
+
+	pool_say(p, "sync-failed", "disk %u (%s) failed to sync", disk->id,
+		 disk->path);
+	return extents_sync_failed_hook(p->extents, disk, number, ops, len);
+}
+
+static void pool_durable(void *ctx, uint64_t number)
+{
+	extents_durable_hook(((struct pool *)ctx)->extents, number);
+}
+
+static int pool_verify(void *ctx, const void *key, size_t key_len,
+		       const void *value, size_t value_len)
+{
+	return extents_verify_hook(((struct pool *)ctx)->extents, key, key_len,
+				   value, value_len);
+}
+
+static int pool_open_meta(struct pool *p, bool create)
+{
+	struct meta_how how = parts_meta(&p->how, p->disks, p->extents);
+
+	how.create = create;
+	how.hooks = (struct meta_hooks){
+		.ctx = p,
+		.opened = pool_opened,
+		.closing = pool_closing,
+		.sync_failed = pool_sync_failed,
+		.durable = pool_durable,
+		.verify_extent = pool_verify,
+	};
+	return meta_open(&how, &p->meta);
+}
+
+static int pool_open_upper(struct pool *p, bool create)
+{
+	struct files_how files = parts_files(&p->how, p);
+	struct tree_how tree = { .meta = p->meta,
+				 .files = NULL,
+				 .extents = p->extents,
+				 .disks = p->disks,
+				 .readonly = p->readonly };
+	int r = extents_start(p->extents, p->meta,
+			      p->how.conf->policies.default_name);
+
+	if (r < 0)
+		return r;
+	r = files_new(&files, &p->files);
+	if (r < 0)
+		return r;
+	tree.files = p->files;
+	memcpy(tree.name_key, disks_label(p->disks)->name_key,
+	       sizeof(tree.name_key));
+	r = tree_new(&tree, &p->tree);
+	if (r >= 0 && create)
+		r = tree_make_root(p->tree, 0, 0);
+	if (r >= 0 && !p->readonly)
+		r = files_recover(p->files);
+	return r;
+}
+
+static int pool_open_parts(struct pool *p, const struct pool_parts *parts,
+			   bool create)
+{
+	struct disks_how disks = parts_disks(parts, &p->how);
+	struct extents_how extents;
+	int r = disks_open(&disks, &p->disks);
+
+	if (r < 0)
+		return r;
+	p->readonly = disks_readonly(p->disks);
+	extents = parts_extents(parts, &p->how, p->disks);
+	r = extents_new(&extents, &p->extents);
+	if (r < 0)
+		return r;
+	extents_on_event(p->extents, pool_extent_event, p);
+	r = pool_open_meta(p, create);
+	if (r < 0)
+		return r;
+	/* a damaged log opens for reading only */
+	p->readonly = p->readonly || disks_readonly(p->disks);
+	return pool_open_upper(p, create);
+}
+
+/* Takes down what stands; crash: without writing anything. */
+static int pool_take_down(struct pool *p, bool crash)
+{
+	int r = 0, e = 0;
+
+	if (p->files && crash)
+		files_abandon(p->files);
+	else if (p->files)
+		r = files_free(p->files);
+	if (p->extents)
+		extents_stop(p->extents);
+	if (p->meta && crash)
+		meta_abandon(p->meta);
+	else if (p->meta)
+		e = meta_close(p->meta);
+	tree_free(p->tree);
+	extents_free(p->extents);
+	disks_close(p->disks);
+	(void)pthread_mutex_destroy(&p->event_lock);
+	free(p);
+	return r < 0 ? r : e;
+}
+
+static int pool_open_on(const struct pool_how *how,
+			const struct pool_parts *parts, bool create,
+			struct pool **ret)
+{
+	struct pool *p = (struct pool *)calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->how = *how;
+	(void)pthread_mutex_init(&p->event_lock, NULL);
+	r = pool_open_parts(p, parts, create);
+	if (r >= 0 && !p->readonly)
+		hints_save(p);
+	if (r < 0) {
+		/* the reason is the first one, not what taking down says */
+		char text[FAIL_TEXT_MAX];
+
+		(void)strncpy(text, fail_text(r), sizeof(text) - 1);
+		text[sizeof(text) - 1] = '\0';
+		(void)pool_take_down(p, true);
+		return fail(r, "%s", text);
+	}
+	*ret = p;
+	return 0;
+}
+
+int pool_open(const struct pool_how *how, struct pool **ret)
+{
+	struct pool_parts parts;
+	int r = parts_init(&parts, how->conf);
+
+	if (r >= 0)
+		r = hints_add(&parts, how);
+	if (r >= 0)
+		r = pool_open_on(how, &parts, false, ret);
+	parts_done(&parts);
+	return r;
+}
+
+/* "needs 2 more disks" before anything is written. */
+static int pool_default_fits(const struct conf *conf)
+{
+	const struct conf_policy *d =
+	    conf_policy(conf, conf->policies.default_name);
+	size_t want = d ? (size_t)(d->k + d->m) : 0;
+
+	if (want <= conf->pool.n_disks)
+		return 0;
+	return fail(-ENOSPC,
+		    "policy %s wants %zu disks and the config names "
+		    "%zu: it needs %zu more disk%s, or another "
+		    "default policy",
+		    d->name, want, conf->pool.n_disks,
+		    want - conf->pool.n_disks,
+		    want - conf->pool.n_disks == 1 ? "" : "s");
+}
+
+static int pool_create_on(const struct pool_how *how, struct pool_parts *parts)
+{
+	struct disks_how disks = parts_disks(parts, how);
+	struct pool *p;
+	int r = disks_create(&disks);
+
+	if (r >= 0)
+		r = pool_open_on(how, parts, true, &p);
+	return r < 0 ? r : pool_close(p);
+}
+
+int pool_create(const struct pool_how *how)
+{
+	struct pool_parts parts;
+	int r = pool_default_fits(how->conf);
+
+	if (r < 0)
+		return r;
+	r = parts_init(&parts, how->conf);
+	if (r < 0)
+		return r;
+	r = pool_create_on(how, &parts);
+	parts_done(&parts);
+	return r;
+}
+
+int pool_create_first(const struct pool_how *how, const char *path,
+		      uint64_t limit_bytes, const struct member_tag *tags,
+		      uint32_t n_tags)
+{
+	struct pool_parts parts;
+	int r = parts_init(&parts, how->conf);
+
+	if (r < 0)
+		return r;
+	parts.entries[0] = (struct disks_entry){
+		.path = path,
+		.limit_bytes = limit_bytes,
+		.role = MEMBER_STORES | MEMBER_LOGS,
+		.tags = tags,
+		.n_tags = n_tags,
+	};
+	parts.n_entries = 1;
+	r = pool_create_on(how, &parts);
+	parts_done(&parts);
+	return r;
+}
+
+int pool_exists(const struct pool_how *how)
+{
+	struct pool_parts parts;
+	int found = 0, r = parts_init(&parts, how->conf);
+
+	if (r < 0)
+		return r;
+	(void)hints_add(&parts, how);
+	for (uint32_t i = 0; i < parts.n_entries && !found; ++i) {
+		struct label label;
+
+		r = label_read(how->os, parts.entries[i].path, &label, NULL);
+		if (r >= 0)
+			label_done(&label);
+		/* one that can not be read is one all the same */
+		found = r >= 0 || r == -EUCLEAN || r == -EOPNOTSUPP;
+	}
+	parts_done(&parts);
+	return found;
+}
+
+int pool_close(struct pool *p)
+{
+	pool_unserve(p);
+	return pool_take_down(p, false);
+}
+
+void pool_abandon(struct pool *p)
+{
+	pool_unserve(p);
+	(void)pool_take_down(p, true);
+}
+
+int pool_sync(struct pool *p)
+{
+	return p->readonly ? 0 : files_sync(p->files);
+}
+
+const struct conf *pool_conf(struct pool *p)
+{
+	return p->how.conf;
+}
+
+struct reg *pool_reg(struct pool *p)
+{
+	return p->how.reg;
+}
+
+struct disks *pool_disks(struct pool *p)
+{
+	return p->disks;
+}
+
+struct meta *pool_meta(struct pool *p)
+{
+	return p->meta;
+}
+
+struct extents *pool_extents(struct pool *p)
+{
+	return p->extents;
+}
+
+struct files *pool_files(struct pool *p)
+{
+	return p->files;
+}
+
+struct tree *pool_tree(struct pool *p)
+{
+	return p->tree;
+}
+
+const char *pool_name(struct pool *p)
+{
+	return disks_label(p->disks)->pool_name;
+}
+
+bool pool_readonly(struct pool *p)
+{
+	return p->readonly;
+}
+
+int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
+		  const struct member_tag *tags, uint32_t n_tags,
+		  uint32_t *ret_id)
+{
+	struct disks_entry e = {
+		.path = path,
+		.limit_bytes = limit_bytes,
+		.role = MEMBER_STORES | MEMBER_LOGS,
+		.tags = tags,
+		.n_tags = n_tags,
+	};
+	int r;
+
+	if (p->readonly)
+		return fail(-EROFS, "the pool is open for reading only");
+	r = disks_add(p->disks, &e, ret_id);
+	if (r >= 0)
+		hints_save(p);
+	return r;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frontends: opened in the config's order, closed in the other. */
+#include <pool/private.h>
+
+#include <base/fail.h>
+#include <base/log.h>
+
+#include <errno.h>
+#include <registry/frontend.h>
+#include <stdlib.h>
+
+static void serve_ready(void *ctx)
+{
+	(void)ctx;
+}
+
+static void serve_ended(void *ctx, int err)
+{
+	struct pool *p = (struct pool *)ctx;
+
+	if (p->ended)
+		p->ended(p->ended_ctx, err);
+}
+
+static int serve_one(struct pool *p, const struct conf_plugin *c,
+		     struct frontend_slot *slot)
+{
+	const struct conf *conf = p->how.conf;
+	struct dynfs_frontend_env env = {
+		.size = sizeof(env),
+		.fs = tree_view(p->tree),
+		.pool_name = pool_name(p),
+		.mountpoint = conf->pool.mountpoint,
+		.max_dirty_bytes = conf->limits.memory_bytes / 4,
+		.threads = (uint32_t)conf->limits.threads,
+		.readonly = p->readonly,
+		.ready = serve_ready,
+		.ended = serve_ended,
+		.ctx = p,
+	};
+	struct reg_plugin *plugin;
+	int r = reg_load(p->how.reg, REG_FRONTEND, c->name, &plugin);
+
+	if (r >= 0)
+		r = reg_new(plugin, c->name, c->options, c->n_options,
+			    p->how.os, &slot->inst);
+	if (r >= 0)
+		r = reg_start(slot->inst);
+	if (r >= 0)
+		r = reg_frontend_open(slot->inst, &env);
+	if (r < 0)
+		return r;
+	slot->open = true;
+	return reg_frontend_serve(slot->inst);
+}
+
+/*
+ * The default policy needs as many disks as it has fragments.  Disks that
+ * failed count: a pool that lost some is served below strength, one that never
+ * had enough is not.
+ */
+static int pool_ever_fits(struct pool *p)
+{
+	const struct policy *d = extents_policy_default(p->extents);
+	uint32_t have = 0, want = d->k + d->m;
+
+	for (uint32_t i = 0; i < disks_count(p->disks); ++i) {
+		const struct disk *k = disks_at(p->disks, i);
+
+		have += (k->role & MEMBER_STORES) &&
+			atomic_load(&k->state) != MEMBER_REMOVED;
+	}
+	if (have >= want)
+		return 0;
+	return fail(-ENOSPC,
+		    "policy %s (%s) needs %u more disk%s: add them "
+		    "with \"dynfs disk add\", or choose another "
+		    "default policy",
+		    d->name, d->spec, want - have, want - have == 1 ? "" : "s");
+}
+
+int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
+{
+	const struct conf_plugins *c = &p->how.conf->frontends;
+
+	if (!p->readonly) {
+		int r = pool_ever_fits(p);
+
+		if (r < 0)
+			return r;
+	}
+	p->ended = ended;
+	p->ended_ctx = ctx;
+	p->frontends =
+	    (struct frontend_slot *)calloc(c->n + 1, sizeof(*p->frontends));
+	if (!p->frontends)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n; ++i) {
+		int r = serve_one(p, &c->list[i], &p->frontends[i]);
+
+		p->n_frontends++;
+		if (r < 0)
+			return r; /* the caller closes the pool */
+	}
+	return 0;
+}
+
+void pool_unserve(struct pool *p)
+{
+	while (p->n_frontends) {
+		struct frontend_slot *slot = &p->frontends[--p->n_frontends];
+
+		if (slot->open)
+			reg_frontend_close(slot->inst);
+		reg_free(slot->inst);
+	}
+	free(p->frontends);
+	p->frontends = NULL;
+}
