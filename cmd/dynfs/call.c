@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One row of the control table: asked of the daemon that has the pool, or run
+ * here on the pool that this process opens for it.
+ */
+#include "dynfs.h"
+
+#include <base/fail.h>
+#include <base/log.h>
+#include <base/os.h>
+#include <pool/pool.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void progress_print(void *ctx, json_t *progress)
+{
+	const char *text = json_string_value(json_object_get(progress, "text"));
+
+	(void)ctx;
+	if (text && isatty(STDERR_FILENO))
+		(void)fprintf(stderr, "\r%s\033[K", text);
+}
+
+static int call_here(struct options *o, const struct command *c,
+		     const struct conf *conf, struct reg *reg, json_t *args,
+		     json_t **ret_reply)
+{
+	struct pool_how how = { .conf = conf,
+				.reg = reg,
+				.os = os_real(),
+				.readonly =
+				    (c->flags & COMMAND_READS) || o->readonly };
+	struct control_env env = { .reg = reg,
+				   .conf = conf,
+				   .progress = progress_print };
+	int r, e;
+
+	if (c->flags & COMMAND_NO_POOL)
+		return control_run(&env, c, args, ret_reply);
+	if (c->flags & COMMAND_DAEMON)
+		return fail(-ENOTCONN, "no daemon is running for pool %s",
+			    conf->pool.name);
+	r = pool_exists(&how);
+	if (r == 0 && (c->flags & COMMAND_FIRST))
+		return control_run(&env, c, args, ret_reply);
+	if (r == 0)
+		return fail(-ENOENT,
+			    "none of the disks that %s names has a "
+			    "label: there is no pool yet",
+			    conf->path);
+	if (r > 0)
+		r = pool_open(&how, &env.pool);
+	if (r < 0)
+		return r;
+	r = control_run(&env, c, args, ret_reply);
+	e = pool_close(env.pool);
+	if (r >= 0 && e < 0) {
+		json_decref(*ret_reply);
+		return e;
+	}
+	return r;
+}
+
+static int call_load(struct options *o, const struct command *c, json_t *args,
+		     struct conf **ret)
+{
+	const json_t *file = json_object_get(args, "file");
+	bool named = o->config || o->pool;
+
+	if ((c->flags & COMMAND_NO_POOL) && !(c->flags & COMMAND_CONFIG))
+		return 0;
+	if ((c->flags & COMMAND_CONFIG) && file)
+		return conf_load(json_string_value(file), o->set, o->n_set,
+				 ret);
+	if ((c->flags & COMMAND_NO_POOL) && !named)
+		return 0;
+	if (options_config_path(o) < 0)
+		return -EINVAL;
+	return conf_load(o->config_path, o->set, o->n_set, ret);
+}
+
+static int call_anywhere(struct options *o, const struct command *c,
+			 const struct conf *conf, struct reg *reg, json_t *args,
+			 json_t **ret_reply)
+{
+	int r;
+
+	if (!(c->flags & COMMAND_NO_POOL)) {
+		r = control_ask(conf->pool.dir, c->name, args, progress_print,
+				NULL, ret_reply);
+		if (r >= 0 || fail_has_text())
+			return r;
+	}
+	return call_here(o, c, conf, reg, args, ret_reply);
+}
+
+int call_command(struct options *o, const struct command *c, int argc,
+		 char **argv)
+{
+	json_t *args, *reply = NULL;
+	struct conf *conf = NULL;
+	struct reg *reg = NULL;
+	int r, code;
+
+	if (args_parse(o, c, argc, argv, &args) < 0)
+		return EXIT_USAGE;
+	log_to_stderr(DYNFS_WARN);
+	fail_clear();
+	r = call_load(o, c, args, &conf);
+	if (r < 0) {
+		json_decref(args);
+		return fail_has_text() ? complain(o, r, EXIT_USAGE)
+				       : EXIT_USAGE;
+	}
+	r = reg_open(NULL, &reg);
+	if (r >= 0)
+		r = call_anywhere(o, c, conf, reg, args, &reply);
+	if (r < 0)
+		code = complain(o, r, exit_code_of(r));
+	else {
+		if (o->json)
+			print_json(reply);
+		else
+			print_reply(c, reply);
+		code = EXIT_OK;
+	}
+	json_decref(reply);
+	json_decref(args);
+	conf_free(conf);
+	reg_close(reg);
+	return code;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the program share. */
+#ifndef CMD_DYNFS_H
+#define CMD_DYNFS_H
+
+#include <control/control.h>
+#include <registry/registry.h>
+
+/* Exit codes that scripts can use; dynfs(1) lists them. */
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,   /* the command ran and could not do it */
+	EXIT_USAGE = 2,    /* the command line or config is wrong */
+	EXIT_NO_POOL = 3,  /* no such pool, or it can not be opened */
+	EXIT_DEGRADED = 4, /* done, but the pool is below full strength */
+};
+
+/* Options before and after the command's name. */
+struct options {
+	const char *config; /* -c FILE */
+	const char *pool;   /* --pool DIR: DIR/pool.conf */
+	const char **set;   /* --set key=value, n_set times */
+	size_t n_set;
+	bool json, help, readonly, force_rollback;
+	char *config_path; /* owned: what the two above come to */
+};
+
+/* One command of the program itself. */
+struct verb {
+	const char *name;
+	const char *alias;
+	const char *summary;
+	const char *usage; /* what follows the name */
+	const char *help;  /* paragraphs */
+	int (*run)(struct options *o, int argc, char **argv);
+};
+extern const struct verb verbs[]; /* ends at name == NULL */
+
+/* Prints "dynfs: text" and, with --json, {"error": ...} to stdout. */
+int complain(const struct options *o, int err, int exit_code);
+int complain_usage(const struct options *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+int exit_code_of(int err);
+
+/* print.c */
+void print_reply(const struct command *c, const json_t *reply);
+void print_json(const json_t *object);
+void print_command_help(const struct command *c);
+void print_verb_help(const struct verb *v);
+void print_overview(void);
+
+/* args.c: the words after the command's name to the arguments of its row. */
+int args_parse(struct options *o, const struct command *c, int argc,
+	       char **argv, json_t **ret);
+/* An option that every command takes?  1: used argv[0..*ret_used). */
+int args_global(struct options *o, int argc, char **argv, int *ret_used);
+int options_config_path(struct options *o);
+void options_done(struct options *o);
+
+/* run.c */
+int verb_run(struct options *o, int argc, char **argv);
+int verb_mount(struct options *o, int argc, char **argv);
+int verb_umount(struct options *o, int argc, char **argv);
+/* init.c */
+int verb_init(struct options *o, int argc, char **argv);
+/* call.c: a row of the control table, by the daemon or here. */
+int call_command(struct options *o, const struct command *c, int argc,
+		 char **argv);
+
+/* log.c: lines to stderr, as the journal likes them when it listens. */
+void log_to_stderr(int level);
+int log_to_file(const char *path, int level);
+
+#endif

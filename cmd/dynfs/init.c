@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dynfs init: a folder with a commented pool.conf. Disks can be named now, or
+ * written into the file; the pool itself is made at the first start.
+ */
+#include "dynfs.h"
+
+#include <base/fail.h>
+#include <base/str.h>
+#include <config/config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define INIT_DISKS_MAX 64u
+
+struct init {
+	const char *name, *policy, *mountpoint;
+	const char *disks[INIT_DISKS_MAX];
+	size_t n_disks;
+	char *own_name; /* owned */
+};
+
+static int init_word(struct options *o, struct init *in, int argc, char **argv)
+{
+	static const char *const names[] = { "--name", "--policy",
+					     "--mountpoint", "--disk" };
+	const char **to[] = { &in->name, &in->policy, &in->mountpoint, NULL };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
+		if (strcmp(argv[0], names[i]))
+			continue;
+		if (argc < 2)
+			return complain_usage(o, "%s wants a value", names[i]);
+		if (to[i])
+			*to[i] = argv[1];
+		else if (in->n_disks < INIT_DISKS_MAX)
+			in->disks[in->n_disks++] = argv[1];
+		return 2;
+	}
+	return complain_usage(o, "dynfs init: what is \"%s\"?", argv[0]);
+}
+
+static int init_words(struct options *o, struct init *in, int argc, char **argv)
+{
+	while (argc > 0) {
+		int used = 1, r = args_global(o, argc, argv, &used);
+
+		if (r == 0)
+			r = used = init_word(o, in, argc, argv);
+		if (r < 0)
+			return r;
+		argc -= used;
+		argv += used;
+	}
+	return o->pool ? 0
+		       : complain_usage(o, "where? name a folder with "
+					   "--pool DIR");
+}
+
+/* The folder's own name, if it can be one. */
+static int init_name(struct options *o, struct init *in)
+{
+	char path[PATH_MAX], *base;
+
+	if (!in->name) {
+		(void)snprintf(path, sizeof(path), "%s", o->pool);
+		base = basename(path);
+		in->own_name = strdup(str_is_name(base, 64) ? base : "pool");
+		in->name = in->own_name;
+	}
+	if (!in->name || !str_is_name(in->name, 64))
+		return complain_usage(o, "--name: small letters, digits and "
+					 "dashes, a letter first");
+	return 0;
+}
+
+/* All of it or nothing: a pool.conf that is there is never replaced. */
+static int init_write(const char *dir, const struct buf *text)
+{
+	char *path = str_path(dir, "pool.conf");
+	int fd, r = 0;
+
+	if (!path)
+		return -ENOMEM;
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		r = fail(-errno, "%s: %s", dir, strerror(errno));
+	fd = r < 0 ? -1
+		   : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (r >= 0 && fd < 0)
+		r = fail(-errno, "%s: %s", path,
+			 errno == EEXIST ? "is there already"
+					 : strerror(errno));
+	if (fd >= 0) {
+		if (write(fd, text->data, text->len) != (ssize_t)text->len ||
+		    fsync(fd) < 0)
+			r = fail(-errno, "%s: %s", path, strerror(errno));
+		if (r < 0)
+			(void)unlink(path);
+		(void)close(fd);
+	}
+	free(path);
+	return r;
+}
+
+/* "erasure:4+2" or "replica:3". */
+static int init_policy(struct options *o, const char *text,
+		       struct conf_init *conf)
+{
+	unsigned k = 1, m = 0;
+	char end;
+
+	if (!text)
+		return 0;
+	if (sscanf(text, "replica:%u%c", &m, &end) == 1 && m >= 1 && m <= 16)
+		m--;
+	else if (sscanf(text, "erasure:%u+%u%c", &k, &m, &end) != 2 || k < 2 ||
+		 m < 1 || k + m > 32)
+		return complain_usage(o,
+				      "--policy: \"%s\" is neither "
+				      "erasure:K+M (K+M up to 32) nor "
+				      "replica:N (N up to 16)",
+				      text);
+	conf->k = k;
+	conf->m = m;
+	return 0;
+}
+
+int verb_init(struct options *o, int argc, char **argv)
+{
+	struct init in = { 0 };
+	struct conf_init conf = { 0 };
+	AUTOBUF struct buf text = BUF_INIT;
+	int r = init_words(o, &in, argc, argv);
+
+	if (r >= 0)
+		r = init_name(o, &in);
+	if (r >= 0)
+		r = init_policy(o, in.policy, &conf);
+	if (r < 0) {
+		free(in.own_name);
+		return EXIT_USAGE;
+	}
+	conf.name = in.name;
+	conf.mountpoint = in.mountpoint;
+	conf.disks = in.disks;
+	conf.n_disks = in.n_disks;
+	conf_write_default(&conf, &text);
+	r = buf_error(&text) < 0 ? -ENOMEM : init_write(o->pool, &text);
+	free(in.own_name);
+	if (r < 0)
+		return complain(o, r, EXIT_FAILED);
+	if (o->json)
+		(void)printf("{\"config\": \"%s/pool.conf\"}\n", o->pool);
+	else
+		(void)printf(
+		    "%s/pool.conf is written.  Next:\n"
+		    "  dynfs disk add --pool %s PATH    for each disk\n"
+		    "  dynfs mount --pool %s --mountpoint DIR\n",
+		    o->pool, o->pool, o->pool);
+	return EXIT_OK;
+}

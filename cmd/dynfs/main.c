@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program: finds the command, hands it its words, turns errors into
+ * sentences and exit codes. */
+#include "dynfs.h"
+
+#include <base/fail.h>
+#include <dynfs_build.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct verb verbs[] = {
+	{ "init", NULL, "write a commented pool.conf for a new pool",
+	  "--pool DIR [--policy P] [--name NAME]",
+	  "Makes DIR with a pool.conf to read and change. Then add disks with\n"
+	  "\"dynfs disk add\" and mount with \"dynfs mount\".\n\n"
+	  "  --policy P             the default policy: \"erasure:4+2\" or\n"
+	  "                         \"replica:3\" (erasure:4+2)\n"
+	  "  --name NAME            of the pool (the name of DIR)",
+	  verb_init },
+	{ "run", NULL, "serve the pool in the foreground",
+	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--readonly]",
+	  "Opens the pool, mounts it, and says when it is ready. Ends cleanly\n"
+	  "on Ctrl-C, SIGTERM, \"dynfs umount\" and umount(8).\n\n"
+	  "  --mountpoint DIR       mount there\n"
+	  "  --readonly             write nothing\n"
+	  "  --force-rollback       open what is there without a majority of\n"
+	  "                         the disks: newer writes are given up",
+	  verb_run },
+	{ "mount", NULL, "serve the pool in the background",
+	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--readonly]",
+	  "As \"dynfs run\", and returns when the pool is mounted.\n\n"
+	  "  --mountpoint DIR       mount there\n"
+	  "  --log FILE             write log lines there (DIR/dynfs.log)\n"
+	  "  --readonly             write nothing",
+	  verb_mount },
+	{ "umount", NULL, "end the daemon; returns when all is on disk",
+	  "[-c FILE | --pool DIR]",
+	  "Asks the daemon of the pool to end, and waits for it.",
+	  verb_umount },
+	{ 0 },
+};
+
+int exit_code_of(int err)
+{
+	switch (-err) {
+	case 0:
+		return EXIT_OK;
+	case EINVAL:
+		return EXIT_USAGE;
+	case ENOENT:
+	case EUCLEAN:
+	case EBUSY:
+		return EXIT_NO_POOL;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+int complain(const struct options *o, int err, int exit_code)
+{
+	const char *text = fail_text(err);
+
+	if (o->json) {
+		json_t *e = json_pack("{s{ssss}}", "error", "errno",
+				      fail_name(err), "text", text);
+
+		print_json(e);
+		json_decref(e);
+	}
+	(void)fprintf(stderr, "dynfs: %s\n", text);
+	return exit_code;
+}
+
+int complain_usage(const struct options *o, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)fail_va(-EINVAL, fmt, ap);
+	va_end(ap);
+	(void)complain(o, -EINVAL, EXIT_USAGE);
+	return -EINVAL;
+}
+
+static const struct verb *verb_find(const char *name)
+{
+	for (const struct verb *v = verbs; v->name; ++v)
+		if (!strcmp(v->name, name) ||
+		    (v->alias && !strcmp(v->alias, name)))
+			return v;
+	return NULL;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; ++i)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
+/* "disk list ..." or "list-disks ...": how many words named it. */
+static const struct command *command_find(int argc, char **argv, int *ret_words)
+{
+	const struct command *c = NULL;
+	char two[128];
+
+	if (argc > 1) {
+		(void)snprintf(two, sizeof(two), "%s %s", argv[0], argv[1]);
+		c = control_find(two);
+		*ret_words = 2;
+	}
+	if (!c) {
+		c = control_find(argv[0]);
+		*ret_words = 1;
+	}
+	return c;
+}
+
+/* All commands of a group, for "dynfs disk" and "dynfs disk --help". */
+static int group_help(const char *group)
+{
+	size_t n = strlen(group);
+	const struct command *c;
+	bool any = false;
+
+	for (size_t i = 0; (c = control_at(i)); ++i)
+		if (!strncmp(c->name, group, n) && c->name[n] == ' ') {
+			(void)printf("dynfs %-18s %s\n", c->name, c->summary);
+			any = true;
+		}
+	return any ? EXIT_USAGE : -1;
+}
+
+static int dispatch(struct options *o, int argc, char **argv)
+{
+	const struct verb *v = verb_find(argv[0]);
+	const struct command *c;
+	int words = 1, r;
+
+	if (v) {
+		if (wants_help(argc, argv)) {
+			print_verb_help(v);
+			return EXIT_OK;
+		}
+		return v->run(o, argc - 1, argv + 1);
+	}
+	c = command_find(argc, argv, &words);
+	if (c) {
+		if (wants_help(argc, argv)) {
+			print_command_help(c);
+			return EXIT_OK;
+		}
+		return call_command(o, c, argc - words, argv + words);
+	}
+	r = group_help(argv[0]);
+	if (r >= 0)
+		return wants_help(argc, argv) ? EXIT_OK : r;
+	(void)complain_usage(o,
+			     "there is no command \"%s\"; dynfs --help "
+			     "lists them",
+			     argv[0]);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	int used, r;
+
+	argc--;
+	argv++;
+	while (argc > 0 && (r = args_global(&o, argc, argv, &used)) != 0) {
+		if (r < 0)
+			return EXIT_USAGE;
+		argc -= used;
+		argv += used;
+	}
+	if (o.help || argc < 1) {
+		print_overview();
+		return o.help ? EXIT_OK : EXIT_USAGE;
+	}
+	if (!strcmp(argv[0], "--version")) {
+		(void)printf("dynfs %s\n", BUILD_VERSION);
+		return EXIT_OK;
+	}
+	r = dispatch(&o, argc, argv);
+	options_done(&o);
+	if (fflush(stdout) != 0)
+		r = EXIT_FAILED;
+	return r;
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dynfs run, mount and umount.
+ *
+ * run opens the pool, serves it and waits: for a signal, for the frontend to
+ * end (unmounted from outside), or for a quit over the socket. All three come
+ * through one pipe to the main thread, which then takes everything down in
+ * order. mount is the same in a child; the parent waits until the child says
+ * that it serves, or why not.
+ */
+#include "dynfs.h"
+
+#include <base/fail.h>
+#include <base/log.h>
+#include <base/os.h>
+#include <base/str.h>
+#include <pool/pool.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#else
+#define sd_notify(unset, state) ((void)(unset), (void)(state), 0)
+#endif
+
+struct daemon {
+	struct options *o;
+	struct conf *conf;
+	struct reg *reg;
+	struct pool *pool;
+	struct control_server *server;
+	int wake[2]; /* a byte: time to end */
+	int signals; /* signalfd */
+	int parent;  /* mount: where to say how it went; -1: nobody */
+	bool created;
+};
+
+static void daemon_wake(struct daemon *d, char why)
+{
+	(void)!write(d->wake[1], &why, 1);
+}
+
+static void daemon_quit(void *ctx)
+{
+	daemon_wake((struct daemon *)ctx, 'q');
+}
+
+static void daemon_ended(void *ctx, int err)
+{
+	(void)err;
+	daemon_wake((struct daemon *)ctx, 'u');
+}
+
+/* Before any thread is made, so that all of them inherit the mask. */
+static int daemon_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	(void)signal(SIGPIPE, SIG_IGN);
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC);
+	if (d->signals < 0 || pipe2(d->wake, O_CLOEXEC) < 0)
+		return -errno;
+	return 0;
+}
+
+static int daemon_open(struct daemon *d)
+{
+	struct pool_how how = { .conf = d->conf,
+				.reg = d->reg,
+				.os = os_real(),
+				.readonly = d->o->readonly,
+				.force_rollback = d->o->force_rollback };
+	int r = pool_exists(&how);
+
+	if (r == 0 && !d->conf->pool.create)
+		return fail(-ENOENT,
+			    "none of the disks that %s names has a "
+			    "label: there is no pool yet (pool.create "
+			    "= true makes one)",
+			    d->conf->path);
+	if (r == 0) {
+		d->created = true;
+		r = pool_create(&how);
+	}
+	return r < 0 ? r : pool_open(&how, &d->pool);
+}
+
+static int daemon_serve(struct daemon *d)
+{
+	struct control_env env = { .pool = d->pool,
+				   .reg = d->reg,
+				   .conf = d->conf };
+	int r = control_serve(&env, d->conf->pool.dir, &d->server);
+
+	if (r < 0)
+		return r;
+	control_on_quit(d->server, daemon_quit, d);
+	return pool_serve(d->pool, daemon_ended, d);
+}
+
+/* The first missing folder below / too, as mkdir -p. */
+static int make_folders(const char *path)
+{
+	char *copy = strdup(path);
+	int r = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	for (char *p = copy + 1; r >= 0; ++p) {
+		char was = *p;
+
+		if (was && was != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+			r = fail(-errno, "%s: %s", copy, strerror(errno));
+		*p = was;
+		if (!was)
+			break;
+	}
+	free(copy);
+	return r;
+}
+
+static void say_ready(struct daemon *d)
+{
+	const struct conf *conf = d->conf;
+	struct extents *x = pool_extents(d->pool);
+	const struct policy *def = extents_policy_default(x);
+	char total[STR_SIZE_MAX], avail[STR_SIZE_MAX];
+	uint64_t t, f;
+
+	extents_capacity(x, def, &t, &f);
+	(void)printf("dynfs: pool %s is %s%s on %s\n", conf->pool.name,
+		     d->created ? "made and " : "",
+		     pool_readonly(d->pool) ? "mounted read-only" : "mounted",
+		     conf->pool.mountpoint ? conf->pool.mountpoint : "nothing");
+	(void)printf("  disks    %u, usable %s, free %s as %s (%s)\n",
+		     disks_count(pool_disks(d->pool)),
+		     str_size(t, total, sizeof(total)),
+		     str_size(f, avail, sizeof(avail)), def->name, def->spec);
+	(void)printf("  plugins  store %s, metadata %s, placement %s",
+		     conf->store.name, conf->metadata.engine.name,
+		     conf->placement.name);
+	for (size_t i = 0; i < conf->frontends.n; ++i)
+		(void)printf("%s %s", i ? "," : ", frontend",
+			     conf->frontends.list[i].name);
+	(void)printf("\n  try      cp -a /usr/include %s/; dynfs status -c %s; "
+		     "dynfs extent list -c %s include/stdio.h\n",
+		     conf->pool.mountpoint ? conf->pool.mountpoint : "DIR",
+		     conf->path, conf->path);
+	(void)printf("  end      Ctrl-C, or dynfs umount -c %s\n", conf->path);
+	(void)fflush(stdout);
+}
+
+/* mount: the parent hears "ok" or the reason. */
+static void tell_parent(struct daemon *d, const char *text)
+{
+	if (d->parent < 0)
+		return;
+	(void)!write(d->parent, text, strlen(text));
+	(void)close(d->parent);
+	d->parent = -1;
+}
+
+static void daemon_ready(struct daemon *d)
+{
+	char state[128];
+
+	if (d->parent < 0)
+		say_ready(d);
+	tell_parent(d, "ok");
+	(void)snprintf(state, sizeof(state),
+		       "READY=1\nSTATUS=serving pool %s\nMAINPID=%ld",
+		       d->conf->pool.name, (long)getpid());
+	(void)sd_notify(0, state);
+}
+
+static void daemon_wait(struct daemon *d)
+{
+	struct pollfd p[2] = { { .fd = d->wake[0], .events = POLLIN },
+			       { .fd = d->signals, .events = POLLIN } };
+	struct signalfd_siginfo info;
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return;
+		if (p[0].revents)
+			return;
+		if (!p[1].revents ||
+		    read(d->signals, &info, sizeof(info)) != sizeof(info))
+			continue;
+		/* a closed terminal is no reason to stop in the background */
+		if (info.ssi_signo != SIGHUP)
+			return;
+	}
+}
+
+static int daemon_down(struct daemon *d, int r)
+{
+	int e = 0;
+
+	(void)sd_notify(0, "STOPPING=1");
+	control_drain(d->server);
+	if (d->pool)
+		e = pool_close(d->pool);
+	/* last: a client waits for the socket to go */
+	control_stop(d->server);
+	return r < 0 ? r : e;
+}
+
+static int daemon_main(struct daemon *d)
+{
+	int r = daemon_signals(d);
+
+	if (r >= 0)
+		r = reg_open(NULL, &d->reg);
+	if (r >= 0)
+		r = conf_check(d->conf, d->reg);
+	if (r >= 0)
+		r = make_folders(d->conf->pool.dir);
+	if (r >= 0 && d->conf->pool.create && d->conf->pool.mountpoint)
+		r = make_folders(d->conf->pool.mountpoint);
+	if (r >= 0)
+		r = daemon_open(d);
+	if (r >= 0)
+		r = daemon_serve(d);
+	if (r >= 0) {
+		daemon_ready(d);
+		daemon_wait(d);
+	} else {
+		tell_parent(d, fail_text(r));
+	}
+	return r;
+}
+
+/* Words of run and mount; the rest are options of every command. */
+static int run_words(struct options *o, int argc, char **argv, char **ret_log,
+		     char **ret_set)
+{
+	while (argc > 0) {
+		int used = 1, r = args_global(o, argc, argv, &used);
+
+		if (r < 0)
+			return r;
+		if (r == 0 && argc > 1 && !strcmp(argv[0], "--mountpoint")) {
+			char *path = realpath(argv[1], NULL);
+
+			*ret_set = str_printf("pool.mountpoint=%s",
+					      path ? path : argv[1]);
+			free(path);
+			used = 2;
+		} else if (r == 0 && argc > 1 && !strcmp(argv[0], "--log")) {
+			*ret_log = argv[1];
+			used = 2;
+		} else if (r == 0) {
+			return complain_usage(o, "what is \"%s\"?", argv[0]);
+		}
+		argc -= used;
+		argv += used;
+	}
+	return options_config_path(o);
+}
+
+static int run_load(struct options *o, const char *mountpoint,
+		    struct conf **ret)
+{
+	const char **sets = (const char **)calloc(o->n_set + 1, sizeof(char *));
+	int r;
+
+	if (!sets)
+		return -ENOMEM;
+	for (size_t i = 0; i < o->n_set; ++i)
+		sets[i] = o->set[i];
+	if (mountpoint)
+		sets[o->n_set] = mountpoint;
+	r = conf_load(o->config_path, sets, o->n_set + (mountpoint != NULL),
+		      ret);
+	free(sets);
+	return r;
+}
+
+int verb_run(struct options *o, int argc, char **argv)
+{
+	struct daemon d = { .o = o, .parent = -1 };
+	char *log = NULL, *set = NULL;
+	int r;
+
+	if (run_words(o, argc, argv, &log, &set) < 0)
+		return EXIT_USAGE;
+	r = run_load(o, set, &d.conf);
+	free(set);
+	if (r < 0)
+		return complain(o, r, EXIT_USAGE);
+	if (log || d.conf->log.file)
+		(void)log_to_file(log ? log : d.conf->log.file,
+				  d.conf->log.level);
+	else
+		log_to_stderr(d.conf->log.level);
+	r = daemon_main(&d);
+	if (r < 0)
+		r = complain(o, r, exit_code_of(r));
+	if (daemon_down(&d, 0) < 0)
+		r = complain(o, -EIO, EXIT_FAILED);
+	reg_close(d.reg);
+	conf_free(d.conf);
+	return r;
+}
+
+/* The child of mount: no terminal, no folder held busy. */
+static int mount_child(struct daemon *d, const char *log)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), r;
+
+	(void)setsid();
+	(void)!chdir("/");
+	r = log_to_file(log, d->conf->log.level);
+	if (r < 0) {
+		tell_parent(d, "the log file can not be written");
+		return EXIT_FAILED;
+	}
+	for (int fd = 0; fd < 3 && null >= 0; ++fd)
+		(void)dup2(null, fd);
+	r = daemon_main(d);
+	if (r < 0)
+		log_error("run", "%s", fail_text(r));
+	if (daemon_down(d, r) < 0 && r >= 0)
+		log_error("run", "closing the pool: %s", fail_text(-EIO));
+	return r < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int mount_parent(struct options *o, const struct conf *conf, int from)
+{
+	char text[FAIL_TEXT_MAX];
+	ssize_t n, at = 0;
+
+	while ((n = read(from, text + at, sizeof(text) - 1 - (size_t)at)) > 0)
+		at += n;
+	text[at] = '\0';
+	if (!strcmp(text, "ok")) {
+		if (!o->json)
+			(void)printf(
+			    "pool %s is mounted on %s\n", conf->pool.name,
+			    conf->pool.mountpoint ? conf->pool.mountpoint
+						  : "nothing");
+		return EXIT_OK;
+	}
+	return complain(o,
+			fail(-EIO, "%s",
+			     at ? text
+				: "the daemon ended before it "
+				  "served"),
+			EXIT_FAILED);
+}
+
+int verb_mount(struct options *o, int argc, char **argv)
+{
+	struct daemon d = { .o = o, .parent = -1 };
+	char *log = NULL, *own = NULL, *set = NULL;
+	int pipes[2], r, code;
+	pid_t child;
+
+	if (run_words(o, argc, argv, &log, &set) < 0)
+		return EXIT_USAGE;
+	r = run_load(o, set, &d.conf);
+	free(set);
+	if (r >= 0)
+		r = make_folders(d.conf->pool.dir);
+	if (r < 0)
+		return complain(o, r, EXIT_USAGE);
+	if (!log)
+		log = d.conf->log.file
+			  ? (char *)(uintptr_t)d.conf->log.file
+			  : (own = str_path(d.conf->pool.dir, "dynfs.log"));
+	if (!log || pipe2(pipes, O_CLOEXEC) < 0)
+		return complain(o, -ENOMEM, EXIT_FAILED);
+	child = fork();
+	if (child == 0) {
+		(void)close(pipes[0]);
+		d.parent = pipes[1];
+		_exit(mount_child(&d, log));
+	}
+	(void)close(pipes[1]);
+	if (child < 0)
+		code = complain(o, -errno, EXIT_FAILED);
+	else
+		code = mount_parent(o, d.conf, pipes[0]);
+	(void)close(pipes[0]);
+	free(own);
+	conf_free(d.conf);
+	return code;
+}
+
+/* The socket goes just before the process does. */
+static void wait_for_end(json_int_t pid)
+{
+	struct timespec pause = { 0, 10000000 };
+
+	for (int i = 0; i < 1000 && pid > 1 && kill((pid_t)pid, 0) == 0; ++i)
+		(void)nanosleep(&pause, NULL);
+}
+
+int verb_umount(struct options *o, int argc, char **argv)
+{
+	json_t *args = json_object(), *reply = NULL;
+	char *log = NULL, *set = NULL;
+	struct conf *conf = NULL;
+	int r;
+
+	if (run_words(o, argc, argv, &log, &set) < 0)
+		return EXIT_USAGE;
+	free(set);
+	r = run_load(o, NULL, &conf);
+	if (r < 0)
+		return complain(o, r, EXIT_USAGE);
+	r = control_ask(conf->pool.dir, "quit", args, NULL, NULL, &reply);
+	if ((r == -ENOENT || r == -ECONNREFUSED) && !fail_has_text())
+		r = fail(-ENOTCONN, "no daemon is running for pool %s",
+			 conf->pool.name);
+	if (r >= 0)
+		r = control_wait_gone(conf->pool.dir, 300000);
+	if (r >= 0)
+		wait_for_end(json_integer_value(json_object_get(reply, "pid")));
+	json_decref(reply);
+	json_decref(args);
+	conf_free(conf);
+	return r < 0 ? complain(o, r, EXIT_FAILED) : EXIT_OK;
+}
