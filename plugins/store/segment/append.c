@@ -142,6 +142,13 @@ static int slot_renew(struct store *s, uint32_t i, uint64_t need)
 	bool seal = false;
 	int r;
 
+	/* rather what was freed than a small segment or none */
+	if (room_for_new(s, old) < s->segment_size && s->punch_bytes) {
+		pthread_mutex_unlock(&s->lock);
+		seg_punch_all(s);
+		pthread_mutex_lock(&s->lock);
+		return 0;
+	}
 	if (s->creating || (room_for_new(s, old) < least && s->n_sealing)) {
 		pthread_cond_wait(&s->changed, &s->lock);
 		return 0;
@@ -164,6 +171,12 @@ static int slot_renew(struct store *s, uint32_t i, uint64_t need)
 	if (!r)
 		s->slot[i] = g; /* takes the reference */
 	pthread_cond_broadcast(&s->changed);
+	if (r == -ENOSPC && s->punch_bytes) {
+		pthread_mutex_unlock(&s->lock);
+		seg_punch_all(s);
+		pthread_mutex_lock(&s->lock);
+		return 0;
+	}
 	if (r == -ENOSPC && s->n_sealing) {
 		/* what is being sealed may give its room back */
 		pthread_cond_wait(&s->changed, &s->lock);

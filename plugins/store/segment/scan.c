@@ -284,6 +284,7 @@ int seg_learn_live(struct store *s, struct seg *g)
 		return 0;
 	/* frees wait meanwhile, so that none is missed or counted twice */
 	pthread_mutex_lock(&g->freeing);
+	seg_stretch_punch(s, g);
 	r = seg_load(s, g, &recs);
 	for (uint32_t i = 0; i < recs.n; i++) {
 		if (recs.v[i].state != SEG_REC_LIVE)
@@ -344,6 +345,7 @@ static int list_load(struct store *s, struct seg *g, bool fresh)
 	pthread_mutex_unlock(&s->lock);
 	if (!grows && !fresh && s->list_number == g->number)
 		return 0;
+	seg_punch(s, g); /* or freed records look as if they lived */
 	seg_recs_free(s, &s->list_recs);
 	s->list_number = grows ? 0 : g->number;
 	return seg_load(s, g, &s->list_recs);

@@ -13,8 +13,8 @@
  * be handed out twice, and a late free would destroy the second owner).
  *
  * This file is what the core sees; the parts: format.c bytes, super.c,
- * open.c, table.c files and handles, append.c, seal.c, read.c reads and
- * frees, scan.c, sync.c.
+ * open.c, table.c files and handles, append.c, seal.c, read.c, free.c,
+ * scan.c, sync.c.
  */
 #include "segment.h"
 
@@ -177,6 +177,7 @@ static int segment_space(void *self, struct dynfs_store_space *out)
 					       : 0;
 	/* header and index of each segment that will be made there */
 	overhead = (room / s->segment_size + 1) * 4 * SEG_PAGE;
+	room += s->punch_bytes;
 	sp.free_bytes = unwritten(s) + (room > overhead ? room - overhead : 0);
 	sp.stuck_bytes = stuck(s);
 	sp.fragments = s->fragments;

@@ -92,6 +92,8 @@ struct seg {
 	uint64_t alloc_bytes;
 	struct seg_recs recs; /* of a segment that is not sealed */
 	pthread_mutex_t freeing;
+	/* Freed, not punched out yet; freeing guards it; 0, 0: nothing. */
+	uint64_t punch_from, punch_to;
 };
 
 struct seg_config {
@@ -124,6 +126,7 @@ struct store {
 	uint32_t n_fds;
 	uint64_t alloc_bytes; /* of all segments */
 	uint64_t fragments;
+	uint64_t punch_bytes; /* that punching will give back */
 
 	struct seg *dirty;
 	bool dir_dirty;
@@ -207,6 +210,18 @@ void seg_seal(struct store *s, struct seg *g);
 
 /* read.c */
 int segment_read(struct store *s, struct dynfs_store_op *op);
+/* The segment of a place, with a reference, if the place can be one. */
+struct seg *seg_of_place(struct store *s, const struct dynfs_place *place,
+			 struct seg_rec *ret);
+bool seg_rec_matches(const struct seg_rec *a, const struct seg_rec *place,
+		     const struct dynfs_fragment_id *id);
+
+/* free.c */
+/* Give back what was freed so far; removes what holds nothing any more. */
+void seg_punch(struct store *s, struct seg *g);
+void seg_punch_all(struct store *s);
+void seg_stretch_punch(struct store *s, struct seg *g); /* g->freeing held */
+void seg_stretch_drop(struct store *s, struct seg *g);  /* g->freeing held */
 void segment_free(struct store *s, struct dynfs_store_op *const *ops,
 		  uint32_t n);
 

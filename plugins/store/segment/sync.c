@@ -67,6 +67,7 @@ static int sync_list(struct store *s, struct seg *list, bool dir)
 	for (struct seg *g = list; g; g = g->sync_next) {
 		bool sealed, gone;
 
+		seg_punch(s, g);
 		pthread_mutex_lock(&s->lock);
 		sealed = g->sealed;
 		pthread_mutex_unlock(&s->lock);

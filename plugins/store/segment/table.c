@@ -266,6 +266,7 @@ int seg_remove(struct store *s, struct seg *g)
 	int r, fd;
 
 	pthread_mutex_lock(&g->freeing);
+	seg_stretch_drop(s, g);
 	pthread_mutex_lock(&s->lock);
 	if (g->gone) {
 		pthread_mutex_unlock(&s->lock);
