@@ -217,6 +217,25 @@ static void free_account(struct store *s, struct seg *g,
 }
 
 /*
+ * Where the dead records end that follow at off: freed before, one by one,
+ * they had no whole page for themselves.
+ */
+static uint64_t dead_until(struct store *s, const struct seg *g, int fd,
+			   uint64_t off)
+{
+	uint64_t seed = seg_seed(s, g->number), most = off + PUNCH_BYTES;
+	uint8_t frame[SEG_UNIT];
+	struct seg_rec rec;
+
+	while (off < most &&
+	       !read_whole_at(s->os, fd, frame, sizeof(frame), off) &&
+	       seg_frame_get(frame, &rec, g->number, off, seed) ==
+		   SEG_FRAME_FREED)
+		off += seg_rec_len(rec.head_len, rec.payload_len);
+	return off;
+}
+
+/*
  * Destroy one record; it becomes part of its segment's stretch.  With
  * g->freeing held.
  */
@@ -244,6 +263,8 @@ static int free_one(struct store *s, struct seg *g, int fd,
 	if (r < 0)
 		return r;
 	free_account(s, g, place);
+	if (place->payload_len < SEG_ALIGN_FROM)
+		end = dead_until(s, g, fd, end);
 	if (g->punch_to == off) {
 		stretch_set(s, g, g->punch_from, end);
 	} else if (g->punch_from == end) {

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only the segment store promises: files, damage, space, calls. */
+#include "rig.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N(a)  (sizeof(a) / sizeof((a)[0]))
+#define STORE "/disk/store"
+
+static uint64_t seed;
+
+static int setup(void **state)
+{
+	struct rig *r = calloc(1, sizeof(*r));
+
+	*state = r;
+	if (!r || rig_init(r, "segment", false, seed))
+		return -1;
+	r->max_fragment = 300000;
+	r->limit = 512u << 20;
+	return rig_open(r, DYNFS_STORE_OPEN_CREATE);
+}
+
+static int teardown(void **state)
+{
+	rig_done(*state);
+	free(*state);
+	return 0;
+}
+
+struct names {
+	uint32_t n_open, n_seg;
+	char last[64];
+};
+
+static int each_name(void *ctx, const char *name, uint32_t type)
+{
+	struct names *n = ctx;
+	const char *dot = strchr(name, '.');
+
+	(void)type;
+	n->n_open += dot && !strcmp(dot, ".open");
+	n->n_seg += dot && !strcmp(dot, ".seg");
+	if (dot == name + 16)
+		(void)snprintf(n->last, sizeof(n->last), "%s/%s", STORE, name);
+	return 0;
+}
+
+static struct names names(struct rig *r)
+{
+	struct names n = { 0 };
+
+	assert_int_equal(r->os->list(r->os, STORE, each_name, &n), 0);
+	return n;
+}
+
+static void sync_all(struct rig *r)
+{
+	assert_int_equal(r->ops->sync(r->self, r->ops->mark(r->self)), 0);
+}
+
+static void write_all(struct rig *r, struct frag *f, uint32_t n, uint64_t first,
+		      uint32_t payload)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		f[i] = frag_make(first + i, 600, payload);
+		assert_int_equal(frag_write(r, &f[i]), 0);
+	}
+}
+
+static void power_cut(struct rig *r, enum simos_survival how)
+{
+	simos_crash_at(r->sim, 1);
+	rig_abandon(r);
+	simos_restart(r->sim, how, seed);
+}
+
+static void a_payload_is_read_with_one_call(void **state)
+{
+	struct rig *r = *state;
+	struct frag f = frag_make(1, 600, 262144);
+	uint64_t reads, any;
+
+	assert_int_equal(frag_write(r, &f), 0);
+	reads = simos_calls(r->sim, SIMOS_PREADV);
+	any = simos_calls(r->sim, SIMOS_ANY);
+	assert_int_equal(frag_read(r, &f, false, 0, 262144), 0);
+	assert_int_equal(frag_read(r, &f, false, 16384, 16384), 0);
+	assert_int_equal(simos_calls(r->sim, SIMOS_PREADV), reads + 2);
+	assert_int_equal(simos_calls(r->sim, SIMOS_ANY), any + 2);
+}
+
+static void small_writes_of_one_vector_share_a_call(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[16];
+	int res[16];
+	uint64_t writes;
+
+	write_all(r, f, 1, 1, 100);
+	writes = simos_calls(r->sim, SIMOS_PWRITEV);
+	for (uint32_t i = 0; i < N(f); i++)
+		f[i] = frag_make(10 + i, 600, 4096);
+	frags_write(r, f, res, N(f));
+	assert_int_equal(simos_calls(r->sim, SIMOS_PWRITEV), writes + 1);
+	for (uint32_t i = 0; i < N(f); i++)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+}
+
+static void one_sync_covers_a_group_of_writes(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[12];
+	uint64_t syncs;
+
+	write_all(r, f, 1, 1, 100);
+	sync_all(r);
+	syncs = simos_calls(r->sim, SIMOS_SYNC) +
+		simos_calls(r->sim, SIMOS_SYNCDIR);
+	write_all(r, f, N(f), 2, 262144);
+	sync_all(r);
+	assert_int_equal(simos_calls(r->sim, SIMOS_SYNC) +
+			     simos_calls(r->sim, SIMOS_SYNCDIR),
+			 syncs + 1);
+}
+
+static void full_segments_are_sealed_and_empty_ones_removed(void **state)
+{
+	struct rig *r = *state;
+	enum { COUNT = 200 };
+	static struct frag f[COUNT];
+	struct names n;
+
+	write_all(r, f, COUNT, 1, 262144);
+	sync_all(r);
+	n = names(r);
+	assert_in_range(n.n_seg, 4, 12);
+	assert_int_equal(n.n_open, 1);
+	rig_close(r);
+	assert_int_equal(names(r).n_open, 0);
+	assert_int_equal(rig_open(r, 0), 0);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		assert_int_equal(frag_check(r, &f[i]), 0);
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	}
+	sync_all(r);
+	n = names(r);
+	assert_int_equal(n.n_open + n.n_seg, 0);
+	assert_in_range(simos_used(r->sim, "/disk"), 0, 16384);
+}
+
+static void frees_give_their_blocks_back(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[100];
+	uint64_t full;
+
+	write_all(r, f, N(f), 1, 262144);
+	rig_close(r);
+	assert_int_equal(rig_open(r, 0), 0);
+	full = simos_used(r->sim, "/disk");
+	for (uint32_t i = 0; i < N(f); i += 2)
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	sync_all(r);
+	assert_true(simos_used(r->sim, "/disk") < full - 50ull * 262144);
+	for (uint32_t i = 1; i < N(f); i += 2)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+}
+
+static void small_fragments_share_pages_and_give_them_back(void **state)
+{
+	struct rig *r = *state;
+	enum { COUNT = 500 };
+	static struct frag f[COUNT];
+	struct dynfs_store_space sp = { .size = sizeof(sp) };
+	uint64_t full;
+
+	write_all(r, f, COUNT, 1, 1000);
+	rig_close(r);
+	assert_int_equal(rig_open(r, 0), 0);
+	full = simos_used(r->sim, "/disk");
+	for (uint32_t i = 0; i < COUNT; i += 2)
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	assert_int_equal(r->ops->space(r->self, &sp), 0);
+	sync_all(r);
+	assert_int_equal(r->ops->space(r->self, &sp), 0);
+	assert_true(sp.stuck_bytes > COUNT / 2 * 1000);
+	/* the reverse order, too, makes one hole */
+	for (uint32_t i = COUNT - 1; i > 1; i -= 2)
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	sync_all(r);
+	assert_int_equal(frag_check(r, &f[1]), 0);
+	assert_true(simos_used(r->sim, "/disk") < full - COUNT * 800ull);
+}
+
+static void a_number_is_never_used_twice(void **state)
+{
+	struct rig *r = *state;
+	uint64_t last = 0;
+
+	for (uint32_t k = 0; k < 6; k++) {
+		struct frag f = frag_make(1, 100, 100000);
+
+		assert_int_equal(frag_write(r, &f), 0);
+		assert_true(f.place.w[0] >> 24 > last);
+		last = f.place.w[0] >> 24;
+		if (k % 2) {
+			sync_all(r);
+			assert_int_equal(frag_free(r, &f), 0);
+			rig_close(r);
+			assert_int_equal(names(r).n_seg, 0);
+		} else {
+			power_cut(r, k == 2 ? SIMOS_COIN : SIMOS_LOSE);
+		}
+		assert_int_equal(rig_open(r, 0), 0);
+		/* late, and of a place that may have a new owner */
+		assert_int_equal(frag_free(r, &f), 0);
+	}
+}
+
+static void flip_all(struct rig *r, const char *path, uint64_t from,
+		     uint64_t step, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		(void)simos_flip(r->sim, path, from + i * step, i % 8);
+}
+
+static void a_lost_superblock_is_made_again(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[30], g = frag_make(99, 0, 100);
+
+	write_all(r, f, N(f), 1, 100000);
+	rig_close(r);
+	flip_all(r, STORE "/store.dynfs", 30, 4096, 2);
+	assert_int_equal(rig_open(r, DYNFS_STORE_OPEN_RDONLY), 0);
+	rig_close(r);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(frag_write(r, &g), 0);
+	assert_true(g.place.w[0] >> 24 > f[N(f) - 1].place.w[0] >> 24);
+	for (uint32_t i = 0; i < N(f); i++)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+	assert_int_equal(rig_list_total(r, 64), N(f) + 1);
+}
+
+static void a_damaged_index_is_replaced_by_a_look(void **state)
+{
+	struct rig *r = *state;
+	struct dynfs_os_stat st;
+	struct frag f[12];
+	struct names n;
+
+	write_all(r, f, N(f), 1, 100000);
+	rig_close(r);
+	n = names(r);
+	assert_int_equal(r->os->stat(r->os, n.last, &st), 0);
+	flip_all(r, n.last, st.size_bytes - 4096, 7, 400);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(rig_list_total(r, 64), N(f));
+	for (uint32_t i = 0; i < N(f); i++) {
+		assert_int_equal(frag_check(r, &f[i]), 0);
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	}
+	sync_all(r);
+	assert_int_equal(names(r).n_seg, 0);
+}
+
+static void a_damaged_frame_hurts_its_head_only(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[12];
+	struct names n;
+	uint64_t off;
+
+	write_all(r, f, N(f), 1, 100000);
+	rig_close(r);
+	n = names(r);
+	off = (f[5].place.w[1] >> 36) * 64;
+	assert_int_equal(simos_flip(r->sim, n.last, off + 25, 3), 0);
+	assert_int_equal(rig_open(r, 0), 0);
+	for (uint32_t i = 0; i < N(f); i++) {
+		assert_int_equal(frag_read(r, &f[i], false, 0, 100000), 0);
+		assert_int_equal(frag_read(r, &f[i], true, 0, 600),
+				 i == 5 ? -EUCLEAN : 0);
+	}
+	/* all others go: it must not be taken for dead with them */
+	for (uint32_t i = 0; i < N(f); i++)
+		if (i != 5)
+			assert_int_equal(frag_free(r, &f[i]), 0);
+	sync_all(r);
+	assert_int_equal(frag_read(r, &f[5], false, 0, 100000), 0);
+	assert_int_equal(frag_free(r, &f[5]), 0);
+	sync_all(r);
+	assert_int_equal(names(r).n_seg, 0);
+}
+
+static void a_scan_finds_its_way_past_damage(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[60];
+	struct names n;
+	uint64_t off;
+
+	for (uint32_t i = 0; i < N(f); i++) {
+		f[i] = frag_make(i + 1, 600, i % 3 ? 3000 : 80000);
+		assert_int_equal(frag_write(r, &f[i]), 0);
+	}
+	assert_int_equal(frag_free(r, &f[30]), 0);
+	assert_int_equal(frag_free(r, &f[31]), 0);
+	sync_all(r);
+	power_cut(r, SIMOS_LOSE);
+	n = names(r);
+	assert_int_equal(n.n_open, 1);
+	off = (f[10].place.w[1] >> 36) * 64;
+	assert_int_equal(simos_flip(r->sim, n.last, off + 9, 7), 0);
+	flip_all(r, n.last, 0, 5, 500);
+	assert_int_equal(rig_open(r, 0), 0);
+	for (uint32_t i = 0; i < N(f); i++) {
+		if (i == 30 || i == 31)
+			continue;
+		assert_int_equal(
+		    frag_read(r, &f[i], false, 0, f[i].payload_len), 0);
+		assert_int_equal(rig_listed(r, &f[i], 64), i != 10);
+	}
+	sync_all(r);
+	rig_close(r);
+	assert_int_equal(names(r).n_seg, 1);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(frag_read(r, &f[10], false, 0, f[10].payload_len), 0);
+}
+
+static void hostile_files_do_no_harm(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[12];
+	uint64_t rng = seed;
+	struct names n;
+
+	write_all(r, f, N(f), 1, 3000);
+	rig_close(r);
+	n = names(r);
+	for (uint32_t k = 0; k < 60; k++) {
+		struct dynfs_os_stat st;
+		char junk[512];
+		struct iovec v = { junk, sizeof(junk) };
+		int fd;
+
+		for (uint32_t i = 0; i < sizeof(junk); i++)
+			junk[i] = (char)rnd(&rng);
+		assert_int_equal(r->os->stat(r->os, n.last, &st), 0);
+		fd = r->os->open(r->os, n.last, DYNFS_OS_RDWR, 0);
+		assert_true(fd >= 0);
+		(void)r->os->pwritev(r->os, fd, &v, 1,
+				     rnd(&rng) % st.size_bytes);
+		if (k % 10 == 9)
+			(void)r->os->truncate(r->os, fd,
+					      rnd(&rng) % st.size_bytes);
+		(void)r->os->close(r->os, fd);
+		assert_int_equal(
+		    rig_open(r, k % 2 ? 0 : DYNFS_STORE_OPEN_RDONLY), 0);
+		(void)rig_list_total(r, 64);
+		for (uint32_t i = 0; i < N(f); i++) {
+			(void)frag_read(r, &f[i], false, 0, 3000);
+			(void)frag_read(r, &f[i], true, 0, 600);
+		}
+		rig_close(r);
+		n = names(r);
+		if (!n.last[0])
+			break;
+	}
+	assert_int_equal(rig_open(r, 0), 0);
+}
+
+static void few_handles_are_kept_open(void **state)
+{
+	struct rig *r = *state;
+	static const char *const kv[] = { "open-files=4", NULL };
+	enum { COUNT = 400 };
+	static struct frag f[COUNT];
+	uint64_t rng = seed;
+
+	rig_close(r);
+	r->kv = kv;
+	assert_int_equal(rig_open(r, 0), 0);
+	write_all(r, f, COUNT, 1, 262144);
+	sync_all(r);
+	assert_in_range(names(r).n_seg, 10, 30);
+	for (uint32_t i = 0; i < 300; i++) {
+		assert_int_equal(
+		    frag_read(r, &f[rnd(&rng) % COUNT], false, 1000, 5000), 0);
+		/* and the superblock's */
+		assert_in_range(simos_handles(r->sim), 1, 6);
+	}
+}
+
+static void several_segments_can_be_open(void **state)
+{
+	struct rig *r = *state;
+	static const char *const kv[] = { "open-segments=3", NULL };
+	struct frag f[40];
+
+	rig_close(r);
+	r->kv = kv;
+	assert_int_equal(rig_open(r, 0), 0);
+	write_all(r, f, N(f), 1, 100000);
+	for (uint32_t i = 0; i < N(f); i++)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+	rig_close(r);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(rig_list_total(r, 64), N(f));
+}
+
+static void short_transfers_are_completed(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[20];
+
+	for (uint32_t i = 0; i < N(f); i++) {
+		struct simos_fault w = { .call = SIMOS_PWRITEV,
+					 .nth = 1,
+					 .times = 3,
+					 .short_bytes = 1 + i * 37 };
+		struct simos_fault d = w;
+
+		d.call = SIMOS_PREADV;
+		assert_int_equal(simos_inject(r->sim, &w), 0);
+		f[i] = frag_make(i + 1, 600, i % 2 ? 1000 : 100000);
+		assert_int_equal(frag_write(r, &f[i]), 0);
+		assert_int_equal(simos_inject(r->sim, &d), 0);
+		assert_int_equal(frag_check(r, &f[i]), 0);
+	}
+}
+
+static void a_vanished_disk_gives_errors_and_comes_back(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[10], x = frag_make(77, 0, 1000);
+
+	write_all(r, f, N(f), 1, 100000);
+	sync_all(r);
+	assert_int_equal(simos_vanish(r->sim, "/disk", -EIO), 0);
+	assert_int_equal(frag_write(r, &x), -EIO);
+	assert_int_equal(frag_read(r, &f[0], false, 0, 10), -EIO);
+	assert_int_equal(frag_free(r, &f[0]), -EIO);
+	rig_close(r);
+	simos_reappear(r->sim, "/disk");
+	assert_int_equal(rig_open(r, 0), 0);
+	for (uint32_t i = 0; i < N(f); i++)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_payload_is_read_with_one_call),
+		T(small_writes_of_one_vector_share_a_call),
+		T(one_sync_covers_a_group_of_writes),
+		T(full_segments_are_sealed_and_empty_ones_removed),
+		T(frees_give_their_blocks_back),
+		T(small_fragments_share_pages_and_give_them_back),
+		T(a_number_is_never_used_twice),
+		T(a_lost_superblock_is_made_again),
+		T(a_damaged_index_is_replaced_by_a_look),
+		T(a_damaged_frame_hurts_its_head_only),
+		T(a_scan_finds_its_way_past_damage),
+		T(hostile_files_do_no_harm),
+		T(few_handles_are_kept_open),
+		T(several_segments_can_be_open),
+		T(short_transfers_are_completed),
+		T(a_vanished_disk_gives_errors_and_comes_back),
+	};
+
+	seed = test_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
