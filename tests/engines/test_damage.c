@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -233,7 +234,13 @@ static void a_killed_process_leaves_what_it_flushed(void **state)
 		assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 		pid = child_start("work", path, seed, 0, 0, fds[1]);
 		(void)close(fds[1]);
-		wait.tv_nsec = (long)(random_next(&rnd) % 250) * 1000000;
+		/* on a busy machine it may take long to do anything */
+		if (round % 3) {
+			struct pollfd ready = { fds[0], POLLIN, 0 };
+
+			assert_int_equal(poll(&ready, 1, 60000), 1);
+		}
+		wait.tv_nsec = (long)(random_next(&rnd) % 120) * 1000000;
 		(void)nanosleep(&wait, NULL);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -248,7 +255,7 @@ static void a_killed_process_leaves_what_it_flushed(void **state)
 					 PROBE_WHOLE);
 		/* the probe wrote on a little */
 	}
-	assert_true(progress > 2);
+	assert_true(progress >= 8);
 	free(path);
 }
 
