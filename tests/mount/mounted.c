@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,4 +106,49 @@ bool mounted_wait(atomic_int *count, int value)
 		(void)nanosleep(&pause, NULL);
 	}
 	return false;
+}
+
+static uint8_t *random_bytes(unsigned int seed, size_t len)
+{
+	uint8_t *p = malloc(len);
+	uint32_t x = seed * 2654435761u + 1;
+
+	assert_non_null(p);
+	for (size_t i = 0; i < len; i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		p[i] = (uint8_t)x;
+	}
+	return p;
+}
+
+bool file_survives(const char *path, unsigned int seed, size_t size)
+{
+	uint8_t *data = random_bytes(seed, size), *back = malloc(size + 1);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	size_t at = 0, piece = 1;
+	bool good = fd >= 0 && back;
+
+	while (good && at < size) {
+		size_t n = piece < size - at ? piece : size - at;
+
+		good = pwrite(fd, data + at, n, (off_t)at) == (ssize_t)n;
+		at += n;
+		piece = piece * 3 + 1;
+	}
+	good =
+	    good && !fsync(fd) && !posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	for (at = 0; good && at < size;) {
+		ssize_t n = pread(fd, back + at, size + 1 - at, (off_t)at);
+
+		good = n > 0;
+		at += good ? (size_t)n : 0;
+	}
+	good = good && at == size && !memcmp(data, back, size);
+	if (fd >= 0 && close(fd))
+		good = false;
+	free(data);
+	free(back);
+	return good;
 }

@@ -33,4 +33,7 @@ const char *mounted_path(const struct mounted *m, const char *name);
 /* Waits up to 5 s for a count. */
 bool mounted_wait(atomic_int *count, int value);
 
+/* Makes a file, writes it in uneven pieces, reads it back uncached. */
+bool file_survives(const char *path, unsigned int seed, size_t size);
+
 #endif
