@@ -141,8 +141,6 @@ static int join(struct meta *m, const struct batch *b, struct list *nodes)
 	if (r)
 		return r;
 	overlay_insert(&m->overlay, nodes, m->open->number, &m->open->nodes);
-	if (committing == m && b->n_ops)
-		m->fixup = m->open->number;
 	/* the first sets the clock, the last is one too many */
 	if (m->open->n_ops == b->n_ops || !list_empty(&m->closed) ||
 	    group_len(m->open) >= m->how.group_bytes)

@@ -67,7 +67,6 @@ struct meta {
 	uint64_t written_number, durable, applied, confirmed;
 	uint64_t last_write_ns;
 	bool last_empty; /* nothing in the last record is to confirm */
-	uint64_t fixup;  /* where the hook at work committed; 0 */
 	uint64_t pending_bytes;
 	uint64_t log_since;  /* bytes of log since the last checkpoint */
 	uint64_t checkpoint; /* number of the newest */

@@ -83,7 +83,8 @@ struct meta_hooks {
 	/*
 	 * The store of disk failed to sync what the group (its operations,
 	 * encoded) wrote there.  Commit a batch that makes the extents safe
-	 * elsewhere; the group is answered when that is durable too.
+	 * elsewhere; the group is answered when that, and all that was
+	 * committed until the hook returned, is durable too.
 	 */
 	int (*sync_failed)(void *ctx, struct disk *disk, uint64_t number,
 			   const void *ops, size_t len);

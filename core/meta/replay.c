@@ -19,7 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static int overlay_group(struct meta *m, uint64_t number, const void *ops,
+static int overlay_group(struct overlay *o, uint64_t number, const void *ops,
 			 size_t len)
 {
 	struct list nodes, kept;
@@ -28,7 +28,7 @@ static int overlay_group(struct meta *m, uint64_t number, const void *ops,
 	if (r)
 		return r;
 	list_init(&kept);
-	overlay_insert(&m->overlay, &nodes, number, &kept);
+	overlay_insert(o, &nodes, number, &kept);
 	/* they stay on a ring without a head; see overlay_clear() */
 	list_remove(&kept);
 	return 0;
@@ -46,7 +46,7 @@ int replay(struct meta *m, struct engine *e, const struct truth *t,
 		if (r)
 			return fail(r, "group %" PRIu64 " can not be read", n);
 		if (!e)
-			r = overlay_group(m, n, rec.data + LOG_HEAD,
+			r = overlay_group(&m->overlay, n, rec.data + LOG_HEAD,
 					  (size_t)h.body_len);
 		else
 			r = engine_apply(e, n, h.sum, rec.data + LOG_HEAD,
@@ -79,8 +79,8 @@ static int judge_rows(struct meta *m, struct buf *rows)
 	return err;
 }
 
-/* Every extent that is in the overlay now. */
-static int judge(struct meta *m)
+/* Every extent that is in the overlay fresh. */
+static int judge(struct meta *m, struct overlay *fresh)
 {
 	AUTOBUF struct buf rows = BUF_INIT;
 	AUTOBUF struct buf from = BUF_INIT;
@@ -95,8 +95,7 @@ static int judge(struct meta *m)
 		buf_clear(&rows);
 		range.from = from.data;
 		range.from_len = from.len;
-		r = overlay_copy(&m->overlay, &range, 1u << 20, &rows, &more,
-				 &gen);
+		r = overlay_copy(fresh, &range, 1u << 20, &rows, &more, &gen);
 		if (!r)
 			r = judge_rows(m, &rows);
 		if (!r)
@@ -105,7 +104,7 @@ static int judge(struct meta *m)
 	return r;
 }
 
-static int show(struct meta *m, const struct truth *t, uint64_t from,
+static int show(struct overlay *o, const struct truth *t, uint64_t from,
 		uint64_t to)
 {
 	AUTOBUF struct buf rec = BUF_INIT;
@@ -115,9 +114,29 @@ static int show(struct meta *m, const struct truth *t, uint64_t from,
 	for (uint64_t n = from; !r && n <= to; n++) {
 		r = truth_read(t, n, &rec, &h);
 		if (!r)
-			r = overlay_group(m, n, rec.data + LOG_HEAD,
+			r = overlay_group(o, n, rec.data + LOG_HEAD,
 					  (size_t)h.body_len);
 	}
+	return r;
+}
+
+/* The state at end: what is new in it beyond confirmed is judged. */
+static int try_end(struct meta *m, const struct truth *t, uint64_t confirmed,
+		   uint64_t end, int *ret_verdict)
+{
+	struct overlay fresh;
+	int r = overlay_init(&fresh);
+
+	if (r)
+		return r;
+	overlay_clear(&m->overlay);
+	/* read-only: what is confirmed is not in the index either */
+	r = show(&m->overlay, t, m->applied + 1, end);
+	if (!r)
+		r = show(&fresh, t, confirmed + 1, end);
+	if (!r)
+		*ret_verdict = judge(m, &fresh);
+	overlay_done(&fresh);
 	return r;
 }
 
@@ -126,25 +145,22 @@ int replay_verify(struct meta *m, const struct truth *t, uint64_t confirmed,
 {
 	uint64_t end;
 	bool unsure = false;
-	int r = 0;
+	int verdict = 0, r = 0;
 
 	for (end = t->last; end > confirmed; end--) {
-		overlay_clear(&m->overlay);
-		/* read-only: what is confirmed is not in the index either */
-		r = show(m, t, m->applied + 1, end);
-		if (r)
-			return r;
-		r = judge(m);
-		if (!r)
+		r = try_end(m, t, confirmed, end, &verdict);
+		if (r || !verdict)
 			break;
-		if (r == -ENOMEM)
-			return r;
-		unsure |= r != -EUCLEAN;
+		if (verdict == -ENOMEM)
+			return verdict;
+		unsure |= verdict != -EUCLEAN;
 		log_info("meta",
 			 "group %" PRIu64 " was never answered and is not "
 			 "whole: %s",
-			 end, fail_text(r));
+			 end, fail_text(verdict));
 	}
+	if (r)
+		return r;
 	if (unsure && !m->readonly) {
 		m->readonly = true;
 		m->why = "a disk that is away decides where the log ends";

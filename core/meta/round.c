@@ -176,15 +176,17 @@ static int make_good(struct meta *m, struct group *g, struct task *t, int err)
 
 	if (t->disk)
 		disk_suspect(t->disk, "sync", err);
-	(void)pthread_mutex_lock(&m->lock);
-	m->fixup = 0;
-	(void)pthread_mutex_unlock(&m->lock);
 	if (h->sync_failed && t->disk)
 		r = h->sync_failed(h->ctx, t->disk, g->number,
 				   g->rec.data + LOG_HEAD,
 				   (size_t)get_le64(g->rec.data + 40));
 	(void)pthread_mutex_lock(&m->lock);
-	needs = m->fixup;
+	/*
+	 * Not only what the hook has just committed: an extent that it did
+	 * not have to care for, because a later group dropped it, is only
+	 * gone when that group is durable.
+	 */
+	needs = m->open->n_ops ? m->open->number : m->open->number - 1;
 	if (needs > g->needs)
 		g->needs = needs;
 	if (needs > m->want)

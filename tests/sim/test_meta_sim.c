@@ -65,6 +65,15 @@ static void check(const struct world *w, bool ok, const char *what, int line)
 }
 #define CHECK(w, cond) check(w, cond, #cond, __LINE__)
 
+/*
+ * A checkpoint is looked at when it is needed: should one be broken, the
+ * others must stay.  So a run breaks one or has disks go away, not both.
+ */
+static bool tears(const struct world *w)
+{
+	return w->seed % 2;
+}
+
 static size_t key_of(unsigned i, uint8_t key[32])
 {
 	int n = snprintf((char *)key, 32, "%c%03u",
@@ -348,6 +357,8 @@ static void arm(struct world *w)
 		simos_crash_at(w->sim, 1 + dice(w, 400));
 		break;
 	case 2:
+		if (w->torn)
+			break;
 		(void)snprintf(prefix, sizeof(prefix), "%s/log",
 			       simdisks_path(id));
 		f.call = dice(w, 2) ? SIMOS_SYNC : SIMOS_PWRITEV;
@@ -362,7 +373,7 @@ static void arm(struct world *w)
 		(void)simos_inject(w->sim, &f);
 		break;
 	case 4:
-		if (!w->missing && dice(w, 2)) {
+		if (!tears(w) && !w->missing && dice(w, 2)) {
 			w->missing = id;
 			(void)simos_vanish(w->sim, simdisks_path(id), -EIO);
 		}
@@ -396,8 +407,12 @@ static void work(struct world *w)
 		if (!r && dice(w, 12) == 0)
 			(void)meta_checkpoint(w->meta);
 	}
-	if (!simos_is_down(w->sim) && dice(w, 3) == 0)
+	if (!simos_is_down(w->sim) && dice(w, 3) == 0) {
+		/* a fix-up may be on its way */
+		AUTOLOCK(&w->lock);
+
 		compare(w);
+	}
 }
 
 /* End this run: by a crash, or in order. */
@@ -414,6 +429,9 @@ static void stop(struct world *w)
 		simos_crash_at(w->sim, 1);
 		meta_abandon(w->meta);
 	}
+	log_debug("sim", "stopped: answered %" PRIu64 " of %" PRIu64
+		  ", disk %u is away, %u fix-ups", w->answered, last,
+		  w->missing, w->n_fixups);
 	w->meta = NULL;
 	simdisks_close(w->disks);
 	w->disks = NULL;
@@ -480,9 +498,7 @@ static void damage(struct world *w)
 		return;
 	switch (dice(w, 4)) {
 	case 0:
-		/* nobody looks at checkpoints until one is needed, so a
-		 * second one broken could be the last that was whole */
-		if (w->torn++)
+		if (!tears(w) || w->torn++)
 			break;
 		(void)snprintf(path, sizeof(path), "%s/checkpoint",
 			       simdisks_path(id));
@@ -502,6 +518,8 @@ static void damage(struct world *w)
 		flip_in(w, path);
 		break;
 	default:
+		if (tears(w))
+			break;
 		w->missing = id;
 		(void)simos_vanish(w->sim, simdisks_path(id), -EIO);
 		break;
