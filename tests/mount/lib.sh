@@ -92,10 +92,11 @@ CONF
 pool_start() {
 	local name=$1
 	shift
-	"$dynfs" run -c "$work/$name.conf" "$@" >>"$work/$name.log" 2>&1 &
+	"$dynfs" run -c "$work/$name.conf" "$@" >"$work/$name.log" 2>&1 &
 	pid[$name]=$!
 	for _ in $(seq 300); do
-		mountpoint -q "$work/$name.mnt" && return 0
+		# a dead mount is a mount point too: the daemon's word counts
+		grep -q '^  end ' "$work/$name.log" && return 0
 		kill -0 "${pid[$name]}" 2>/dev/null || {
 			unset "pid[$name]"
 			return 1
