@@ -46,7 +46,7 @@ int overlay_init(struct overlay *o)
 	pthread_rwlockattr_t a;
 	int r;
 
-	*o = (struct overlay){ .rng = 0x9e3779b97f4a7c15u };
+	*o = (struct overlay){ .n = 0 };
 	(void)pthread_rwlockattr_init(&a);
 	(void)pthread_rwlockattr_setkind_np(
 	    &a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -112,28 +112,33 @@ static struct overlay_node *node_new(uint8_t height, uint8_t kind,
 	return n;
 }
 
+/*
+ * A thread's random numbers go on from batch to batch: batches that look alike
+ * would give all keys of one kind the same height, and the list no levels.
+ */
+static _Thread_local uint64_t heights;
+
 int overlay_prepare(const void *ops, size_t len, struct list *ret)
 {
 	struct rd r = rd_of(ops, len);
 	const void *key, *value;
 	size_t key_len, value_len;
-	uint64_t rng;
 	uint8_t kind;
 	int more;
 
 	list_init(ret);
-	rng = 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)&rng ^ len << 32;
+	if (!heights)
+		heights = 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)ret;
 	while ((more = batch_next(&r, &kind, &key, &key_len, &value,
 				  &value_len)) > 0) {
-		struct overlay_node *n = node_new(
-		    random_height(&rng), kind, key, key_len, value, value_len);
+		struct overlay_node *n =
+		    node_new(random_height(&heights), kind, key, key_len, value,
+			     value_len);
 
 		if (!n) {
 			more = -ENOMEM;
 			break;
 		}
-		/* heights must not repeat with the batches */
-		rng += n->bytes[key_len - 1];
 		list_push(ret, &n->link);
 	}
 	if (more < 0)

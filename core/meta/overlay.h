@@ -20,7 +20,6 @@ struct overlay_node;
 struct overlay {
 	pthread_rwlock_t lock; /* all that follows, and all nodes */
 	struct overlay_node *head[OVERLAY_HEIGHT];
-	uint64_t rng;
 	uint64_t bytes, n;
 	/* grows when entries leave: an older view of the index is stale */
 	uint64_t gen;
