@@ -215,8 +215,10 @@ static int base_label(const struct disks_how *how, struct label *l)
 	const struct dynfs_os *os = how->os;
 	int r = features_base(&l->features);
 
+	if (r < 0)
+		return r;
 	l->pool_name = strdup(how->pool_name ? how->pool_name : "pool");
-	if (r < 0 || !l->pool_name)
+	if (!l->pool_name)
 		return -ENOMEM;
 	l->extent_bytes =
 	    how->extent_bytes ? how->extent_bytes : EXTENT_DEFAULT;
@@ -268,7 +270,7 @@ static int write_labels(const struct disks_how *how, const struct label *base,
 		if (r < 0)
 			return r;
 		free(l.store);
-		l.store = strdup(p[i].store);
+		l.store = strdup(p[i].store ? p[i].store : "");
 		l.disk = l.members[i].disk;
 		l.disk_id = l.members[i].id;
 		r = l.store ? label_create(how->os, p[i].path, &l) : -ENOMEM;

@@ -9,7 +9,6 @@
  */
 #include <disk/label.h>
 
-#include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/str.h>
 
@@ -65,7 +64,7 @@ static int names_copy(const char *const *from, char ***ret)
 
 int features_copy(const struct features *from, struct features *ret)
 {
-	CLEANUP(features_done) struct features f = { 0 };
+	struct features f = { 0 };
 	int r = names_copy((const char *const *)from->compat, &f.compat);
 
 	if (!r)
@@ -75,10 +74,10 @@ int features_copy(const struct features *from, struct features *ret)
 		r = names_copy((const char *const *)from->incompat,
 			       &f.incompat);
 	if (r < 0)
-		return r;
-	*ret = f;
-	f = (struct features){ 0 };
-	return 0;
+		features_done(&f);
+	else
+		*ret = f;
+	return r;
 }
 
 int features_base(struct features *ret)
@@ -150,7 +149,7 @@ static int names_get(struct rd *r, char ***ret)
 
 int features_get(struct rd *r, struct features *ret)
 {
-	CLEANUP(features_done) struct features f = { 0 };
+	struct features f = { 0 };
 	int e = names_get(r, &f.compat);
 
 	if (!e)
@@ -158,10 +157,10 @@ int features_get(struct rd *r, struct features *ret)
 	if (!e)
 		e = names_get(r, &f.incompat);
 	if (e < 0)
-		return e;
-	*ret = f;
-	f = (struct features){ 0 };
-	return 0;
+		features_done(&f);
+	else
+		*ret = f;
+	return e;
 }
 
 static const char *names_unknown(char *const *names, const char *const *known)

@@ -53,28 +53,37 @@ void label_done(struct label *l)
 	*l = (struct label){ 0 };
 }
 
-int member_copy(const struct member *from, struct member *ret)
+static int tags_copy(const struct member *from, struct member *to)
 {
-	CLEANUP(member_done) struct member m = *from;
-
-	m.tags = NULL;
-	m.path = strdup(from->path ? from->path : "");
-	if (!m.path)
+	if (!from->n_tags)
+		return 0;
+	to->tags = (struct member_tag *)calloc(from->n_tags, sizeof(*to->tags));
+	if (!to->tags)
 		return -ENOMEM;
-	if (from->n_tags)
-		m.tags =
-		    (struct member_tag *)calloc(from->n_tags, sizeof(*m.tags));
-	if (from->n_tags && !m.tags)
-		return -ENOMEM;
+	to->n_tags = from->n_tags;
 	for (uint32_t i = 0; i < from->n_tags; ++i) {
-		m.tags[i].key = strdup(from->tags[i].key);
-		m.tags[i].value = strdup(from->tags[i].value);
-		if (!m.tags[i].key || !m.tags[i].value)
+		to->tags[i].key = strdup(from->tags[i].key);
+		to->tags[i].value = strdup(from->tags[i].value);
+		if (!to->tags[i].key || !to->tags[i].value)
 			return -ENOMEM;
 	}
-	*ret = m;
-	m = (struct member){ 0 };
 	return 0;
+}
+
+int member_copy(const struct member *from, struct member *ret)
+{
+	struct member m = *from;
+	int r;
+
+	m.tags = NULL;
+	m.n_tags = 0;
+	m.path = strdup(from->path ? from->path : "");
+	r = m.path ? tags_copy(from, &m) : -ENOMEM;
+	if (r < 0)
+		member_done(&m);
+	else
+		*ret = m;
+	return r;
 }
 
 static int ids_copy(const uint32_t *from, uint32_t n, uint32_t **ret)

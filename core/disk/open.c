@@ -21,277 +21,6 @@
 
 #define OPEN_NAMES 400u /* bytes of names in a message */
 
-/* An entry of the configuration that is no disk we could read. */
-struct absent {
-	const struct disks_entry *entry;
-	int err;
-	char *why; /* owned */
-};
-
-struct opening {
-	const struct disks_how *how;
-	struct found *found; /* never moves; room for all */
-	uint32_t n, max;
-	struct absent *absent;
-	uint32_t n_absent;
-	struct newest newest;
-	bool rollback;
-};
-
-static void opening_done(struct opening *o)
-{
-	for (uint32_t i = 0; o->found && i < o->n; ++i)
-		found_done(o->how->os, &o->found[i]);
-	free(o->found);
-	for (uint32_t i = 0; o->absent && i < o->n_absent; ++i)
-		free(o->absent[i].why);
-	free(o->absent);
-}
-
-static void opening_drop(struct opening *o, uint32_t i)
-{
-	found_done(o->how->os, &o->found[i]);
-	o->found[i] = o->found[--o->n];
-	o->found[o->n] = (struct found){ .fd = -1 };
-}
-
-/* ---- entries --------------------------------------------------------- */
-
-/* The disk's fault, not the configuration's. */
-static bool is_absence(int r)
-{
-	return r == -ENOENT || r == -ENOMEDIUM || r == -EUCLEAN || r == -EIO ||
-	       r == -ENODEV || r == -ENXIO || r == -ESTALE || r == -ENOTCONN ||
-	       r == -ETIMEDOUT || r == -EREMOTEIO;
-}
-
-/* Against those found before. */
-static int check_found(const struct opening *o, const struct found *f)
-{
-	const char *name = o->how->pool_name;
-
-	if (name && strcmp(name, f->label.pool_name) != 0)
-		return fail(-EINVAL, "disk %s belongs to pool '%s', not '%s'",
-			    f->path, f->label.pool_name, name);
-	for (uint32_t i = 0; i < o->n; ++i) {
-		const struct found *g = &o->found[i];
-
-		if (!uuid_equal(&f->label.pool, &g->label.pool))
-			return fail(-EINVAL,
-				    "disk %s belongs to another pool than "
-				    "disk %s",
-				    f->path, g->path);
-		if (uuid_equal(&f->label.disk, &g->label.disk))
-			return fail(-EINVAL,
-				    "disks %s and %s are the same disk, number "
-				    "%u: one is a copy of the other",
-				    g->path, f->path, f->label.disk_id);
-	}
-	return 0;
-}
-
-/* Before the lock, which we would not get twice. */
-static int check_twice(const struct opening *o, const char *path)
-{
-	struct dir_id at;
-
-	if (path_dir_id(o->how->os, path, &at) < 0)
-		return 0; /* said by whoever needs it */
-	for (uint32_t i = 0; i < o->n; ++i)
-		if (at.dev == o->found[i].at.dev &&
-		    at.ino == o->found[i].at.ino)
-			return fail(-EINVAL,
-				    "disks %s and %s are the same directory",
-				    o->found[i].path, path);
-	return 0;
-}
-
-static int open_one(struct opening *o, const char *path,
-		    const struct disks_entry *e)
-{
-	struct found f = { .fd = -1 };
-	int r = check_twice(o, path);
-
-	if (r >= 0)
-		r = found_probe(o->how->os, path, o->how->readonly, &f);
-	if (r < 0)
-		return r;
-	f.entry = e;
-	r = check_found(o, &f);
-	if (r < 0) {
-		found_done(o->how->os, &f);
-		return r;
-	}
-	o->found[o->n++] = f;
-	return 0;
-}
-
-static int open_entry(struct opening *o, const struct disks_entry *e)
-{
-	int r = entry_check(e);
-	char *why;
-
-	if (r < 0)
-		return r;
-	r = open_one(o, e->path, e);
-	if (!is_absence(r))
-		return r;
-	why = strdup(fail_text(r));
-	if (!why)
-		return -ENOMEM;
-	o->absent[o->n_absent++] = (struct absent){ e, r, why };
-	return 0;
-}
-
-static int open_entries(struct opening *o)
-{
-	const struct disks_how *how = o->how;
-
-	for (uint32_t i = 0; i < how->n_entries; ++i) {
-		int r = open_entry(o, &how->entries[i]);
-
-		if (r < 0)
-			return r;
-	}
-	if (o->n)
-		return 0;
-	for (uint32_t i = 0; i < o->n_absent; ++i)
-		if (o->absent[i].err != -ENOENT &&
-		    o->absent[i].err != -ENOMEDIUM)
-			return fail(o->absent[i].err, "%s", o->absent[i].why);
-	return fail(-ENOENT, "no disk of the pool is there: %s",
-		    o->n_absent ? o->absent[0].why : "none is configured");
-}
-
-/* ---- members --------------------------------------------------------- */
-
-static struct found *found_member(const struct opening *o,
-				  const struct member *m)
-{
-	for (uint32_t i = 0; i < o->n; ++i)
-		if (uuid_equal(&o->found[i].label.disk, &m->disk))
-			return &o->found[i];
-	return NULL;
-}
-
-/* One pool, but two continuations of it? */
-static int check_history(struct opening *o)
-{
-	const struct label *l = &o->newest.found->label;
-
-	for (uint32_t i = 0; i < o->n; ++i) {
-		const struct found *f = &o->found[i];
-
-		if (uuid_equal(&f->label.history, &l->history))
-			continue;
-		if (!o->how->force_rollback)
-			return fail(
-			    -EINVAL,
-			    "disks %s and %s have gone apart at a forced "
-			    "rollback: take those that were left behind out "
-			    "of the configuration and empty them, or give up "
-			    "what only they know with --force-rollback",
-			    o->newest.found->path, f->path);
-		log_warn(DISK_AREA,
-			 "disk %s is of another history: what it knows alone "
-			 "is given up",
-			 f->path);
-		o->rollback = true;
-	}
-	return 0;
-}
-
-/* Those who do not belong: -EINVAL, or out of the set. */
-static int check_members(struct opening *o)
-{
-	for (uint32_t i = o->n; i-- > 0;) {
-		struct found *f = &o->found[i];
-		const struct label *l = &o->newest.found->label;
-		const struct member *m = label_member(l, f->label.disk_id);
-
-		if (!m || !uuid_equal(&m->disk, &f->label.disk))
-			return fail(-EINVAL,
-				    "disk %s, number %u, is not a member of "
-				    "pool '%s' as disk %s knows it",
-				    f->path, f->label.disk_id, l->pool_name,
-				    o->newest.found->path);
-		if (member_votes(m))
-			continue;
-		log_warn(DISK_AREA,
-			 "disk %s is not used: it was %s; take it out of the "
-			 "configuration, empty it before it is added again",
-			 f->path,
-			 m->state == MEMBER_FAILED ? "given up as failed"
-						   : "removed");
-		opening_drop(o, i);
-		newest_pick(o->found, o->n, &o->newest);
-	}
-	return 0;
-}
-
-static bool is_entry(const struct disks_how *how, const char *path)
-{
-	for (uint32_t i = 0; i < how->n_entries; ++i)
-		if (!strcmp(how->entries[i].path, path))
-			return true;
-	return false;
-}
-
-/* A member that the configuration does not name, where it was last. */
-static int open_hinted(struct opening *o, const struct member *m)
-{
-	CLEANUP(label_done) struct label l = { 0 };
-	int r;
-
-	if (!m->path[0] || is_entry(o->how, m->path) || o->n == o->max)
-		return 0;
-	/* without the lock: it may be somebody else's by now */
-	r = label_read(o->how->os, m->path, &l, NULL);
-	if (r < 0 || !uuid_equal(&l.disk, &m->disk) ||
-	    !uuid_equal(&l.pool, &o->newest.found->label.pool))
-		return 0;
-	r = open_one(o, m->path, NULL);
-	if (is_absence(r))
-		return 0;
-	if (r >= 0)
-		log_info(DISK_AREA,
-			 "disk %s: found where it was last, though the "
-			 "configuration does not name it",
-			 m->path);
-	return r;
-}
-
-static int open_hints(struct opening *o)
-{
-	/* a copy: what is found may be newer, or drop the newest */
-	CLEANUP(label_done) struct label l = { 0 };
-	int r = label_copy(&o->newest.found->label, &l);
-
-	for (uint32_t i = 0; i < l.n_members && r >= 0; ++i)
-		if (member_votes(&l.members[i]) &&
-		    !found_member(o, &l.members[i]))
-			r = open_hinted(o, &l.members[i]);
-	return r;
-}
-
-static int settle_members(struct opening *o)
-{
-	uint32_t n;
-	int r;
-
-	do {
-		n = o->n;
-		newest_pick(o->found, o->n, &o->newest);
-		r = check_history(o);
-		if (r >= 0)
-			r = check_members(o);
-		if (r >= 0)
-			r = open_hints(o);
-	} while (r >= 0 && o->n > n);
-	newest_pick(o->found, o->n, &o->newest);
-	return r;
-}
-
 /* ---- is it enough? --------------------------------------------------- */
 
 /* Something is missing, so that any path may have been its. */
@@ -301,7 +30,7 @@ static bool misses_any(const struct opening *o)
 
 	for (uint32_t i = 0; i < l->n_members; ++i)
 		if (member_votes(&l->members[i]) &&
-		    !found_member(o, &l->members[i]))
+		    !opening_member(o, &l->members[i]))
 			return true;
 	return false;
 }
@@ -315,7 +44,7 @@ static bool is_place(const struct opening *o, const char *path)
 	const struct label *l = &o->newest.found->label;
 
 	for (uint32_t i = 0; i < l->n_members; ++i)
-		if (!found_member(o, &l->members[i]) &&
+		if (!opening_member(o, &l->members[i]) &&
 		    !strcmp(l->members[i].path, path))
 			return true;
 	return false;
@@ -357,7 +86,7 @@ static void name_missing(const struct opening *o, char *out, size_t len)
 		const struct member *m = &l->members[i];
 
 		all += member_votes(m);
-		if (!member_votes(m) || found_member(o, m))
+		if (!member_votes(m) || opening_member(o, m))
 			continue;
 		buf_printf(&b, "%s number %u (%s)", n ? "," : "", m->id,
 			   m->path);
@@ -373,7 +102,7 @@ static bool insync_is_there(const struct opening *o)
 	const struct label *l = &o->newest.found->label;
 
 	for (uint32_t i = 0; i < l->n_insync; ++i)
-		if (found_member(o, label_member(l, l->insync[i])))
+		if (opening_member(o, label_member(l, l->insync[i])))
 			return true;
 	return !l->n_insync;
 }
@@ -484,7 +213,7 @@ static void set_facts(struct disks *d, struct disk_in *k)
 
 static int set_member(struct disks *d, struct opening *o, struct member *m)
 {
-	struct found *f = member_votes(m) ? found_member(o, m) : NULL;
+	struct found *f = member_votes(m) ? opening_member(o, m) : NULL;
 	struct disk_in *k;
 	int r = f ? take_entry(m, f) : 0;
 
@@ -578,9 +307,9 @@ int disks_open(const struct disks_how *how, struct disks **ret)
 	if (!o.found || !o.absent)
 		r = -ENOMEM;
 	if (r >= 0)
-		r = open_entries(&o);
+		r = opening_entries(&o);
 	if (r >= 0)
-		r = settle_members(&o);
+		r = opening_settle(&o);
 	if (r >= 0)
 		r = check_absent(&o);
 	if (r >= 0)

@@ -135,6 +135,33 @@ bool is_majority(const uint32_t *ids, uint32_t n, const uint32_t *have,
 int rollback_insync(const struct found *found, uint32_t n, uint32_t **ret,
 		    uint32_t *ret_n);
 
+/* ---- find.c ---------------------------------------------------------- */
+
+/* An entry of the configuration that is no disk we could read. */
+struct absent {
+	const struct disks_entry *entry;
+	int err;
+	char *why; /* owned */
+};
+
+struct opening {
+	const struct disks_how *how;
+	struct found *found; /* never moves; room for all */
+	uint32_t n, max;
+	struct absent *absent;
+	uint32_t n_absent;
+	struct newest newest;
+	bool rollback;
+};
+
+void opening_done(struct opening *o);
+/* What the configuration names, into found and absent. */
+int opening_entries(struct opening *o);
+/* All members that are here and nothing else; the newest label. */
+int opening_settle(struct opening *o);
+/* NULL: it is not here. */
+struct found *opening_member(const struct opening *o, const struct member *m);
+
 /* ---- stores.c -------------------------------------------------------- */
 
 int store_kind_copy(const struct disks_how *how, struct store_kind *ret);

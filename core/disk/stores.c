@@ -49,29 +49,28 @@ static const char *keep_text(const char *s, char **slot, bool *bad)
 
 int store_kind_copy(const struct disks_how *how, struct store_kind *ret)
 {
-	CLEANUP(store_kind_done) struct store_kind k = { 0 };
+	struct store_kind k = { 0 };
 	uint32_t n = how->n_store_options;
-	bool bad = false;
+	bool bad;
 
 	k.plugin = strdup(how->store_plugin ? how->store_plugin : "segment");
 	k.settings = (struct reg_setting *)calloc(n + 1u, sizeof(*k.settings));
 	k.strings = (char **)calloc(3 * (size_t)n + 1, sizeof(*k.strings));
-	if (!k.plugin || !k.settings || !k.strings)
-		return -ENOMEM;
-	for (k.n = n; n-- > 0;) {
-		struct reg_setting *s = &k.settings[n];
-		char **keep = &k.strings[3 * (size_t)n];
+	bad = !k.plugin || !k.settings || !k.strings;
+	for (; !bad && k.n < n; ++k.n) {
+		struct reg_setting *s = &k.settings[k.n];
+		char **keep = &k.strings[3 * (size_t)k.n];
 
-		*s = how->store_options[n];
+		*s = how->store_options[k.n];
 		s->key = keep_text(s->key, keep, &bad);
 		s->text = keep_text(s->text, keep + 1, &bad);
 		s->file = keep_text(s->file, keep + 2, &bad);
 	}
 	if (bad)
-		return -ENOMEM;
-	*ret = k;
-	k = (struct store_kind){ 0 };
-	return 0;
+		store_kind_done(&k);
+	else
+		*ret = k;
+	return bad ? -ENOMEM : 0;
 }
 
 uint64_t store_room(uint8_t role, uint64_t limit_bytes, uint64_t device_bytes)
