@@ -367,6 +367,33 @@ static void a_sync_covers_its_token_and_is_cheap_again(void **state)
 		assert_int_equal(simos_calls(r->sim, SIMOS_SYNC), before);
 }
 
+static void a_vanished_disk_is_not_a_missing_fragment(void **state)
+{
+	struct rig *r = *state;
+	static const int errors[] = { -EIO, -ENOENT };
+	struct frag f = frag_make(1, 50, 100000), x = frag_make(2, 50, 1000);
+
+	if (is_volatile(r) || !r->sim)
+		skip();
+	assert_int_equal(frag_write(r, &f), 0);
+	for (uint32_t i = 0; i < N(errors); i++) {
+		assert_int_equal(r->ops->sync(r->self, r->ops->mark(r->self)),
+				 0);
+		assert_int_equal(simos_vanish(r->sim, "/disk", errors[i]), 0);
+		for (uint32_t k = 0; k < 2; k++) {
+			int e = frag_read(r, &f, k, 0, 10);
+
+			assert_true(e == -EIO || e == -ENOENT);
+			assert_true(frag_write(r, &x) < 0);
+			assert_true(frag_free(r, &f) < 0);
+		}
+		rig_close(r);
+		simos_reappear(r->sim, "/disk");
+		assert_int_equal(rig_open(r, 0), 0);
+		assert_int_equal(frag_check(r, &f), 0);
+	}
+}
+
 static void a_failed_sync_is_never_made_good(void **state)
 {
 	struct rig *r = *state;
@@ -508,6 +535,7 @@ int main(int argc, char **argv)
 		T(free_space_is_a_promise),
 		T(listing_while_writing_leaves_nothing_out),
 		T(a_sync_covers_its_token_and_is_cheap_again),
+		T(a_vanished_disk_is_not_a_missing_fragment),
 		T(a_failed_sync_is_never_made_good),
 		T(no_memory_at_any_time_is_survived),
 		T(eight_threads_at_once_do_not_disturb_each_other),

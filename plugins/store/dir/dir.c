@@ -296,6 +296,16 @@ static int dir_write(struct dir *d, struct dynfs_store_op *op)
 	return 0;
 }
 
+/* No such file: is it not there, or is the disk not? */
+static bool store_there(struct dir *d)
+{
+	struct dynfs_os_stat st;
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/store.dynfs", d->path);
+	return !d->os->stat(d->os, path, &st);
+}
+
 static int dir_read(struct dir *d, struct dynfs_store_op *op)
 {
 	bool head = op->part == DYNFS_STORE_HEAD;
@@ -312,6 +322,8 @@ static int dir_read(struct dir *d, struct dynfs_store_op *op)
 		dir_path(d, &n, path, sizeof(path));
 		fd = d->os->open(d->os, path, DYNFS_OS_RDONLY, 0);
 	}
+	if (fd == -ENOENT && !store_there(d))
+		fd = -EIO;
 	if (fd < 0 && fd != -ENOENT)
 		return fd;
 	have = head ? n.head_len : n.payload_len;
@@ -368,8 +380,10 @@ static int dir_drop(struct dir *d, struct dynfs_store_op *op)
 		return 0;
 	dir_path(d, &n, path, sizeof(path));
 	r = d->os->unlink(d->os, path);
+	if (r == -ENOENT)
+		return store_there(d) ? 0 : -EIO;
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return r;
 	room_give(d, dir_cost_of(n.head_len, n.payload_len));
 	unsynced_drop(d, &n);
 	return 0;

@@ -291,7 +291,9 @@ static int free_op(struct store *s, struct dynfs_store_op *op)
 	if (!g)
 		return 0;
 	r = seg_fd_get(s, g, &fd);
-	if (!r) {
+	if (r == -ENOENT) {
+		r = 0; /* removed just now */
+	} else if (!r) {
 		pthread_mutex_lock(&g->freeing);
 		r = free_one(s, g, fd, &place, &op->id);
 		pthread_mutex_unlock(&g->freeing);
@@ -299,7 +301,7 @@ static int free_op(struct store *s, struct dynfs_store_op *op)
 		seg_settle(s, g, false);
 	}
 	seg_unref(s, g);
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
 void segment_free(struct store *s, struct dynfs_store_op *const *ops,

@@ -84,15 +84,15 @@ int segment_read(struct store *s, struct dynfs_store_op *op)
 	have = head ? place.head_len : place.payload_len;
 	if (op->offset <= have && want <= have - op->offset)
 		r = seg_fd_get(s, g, &fd);
+	/* removed just now: it was freed */
+	if (r == -ENOENT)
+		r = -EUCLEAN;
 	if (!r) {
 		r = head ? read_head(s, g, fd, &place, op)
 			 : read_whole(s->os, fd, op->iov, op->n_iov,
 				      seg_payload_off(&place) + op->offset);
 		seg_fd_put(s, g);
 	}
-	/* removed between the two: it was freed */
-	if (r == -ENOENT)
-		r = -EUCLEAN;
 	if (r == -EUCLEAN)
 		r = s->host->fail(s->host, r,
 				  "segment: %016llx holds no such fragment "

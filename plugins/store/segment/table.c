@@ -163,52 +163,66 @@ int seg_fd_adopt(struct store *s, struct seg *g, int fd)
 	if (s->n_fds <= (uint64_t)s->config.open_files)
 		return -1;
 	for (struct seg *v = s->lru.lru_prev; v != &s->lru; v = v->lru_prev)
-		if (v != g && !v->fd_pins && !v->data_dirty)
+		if (v != g && !v->fd_pins && !v->n_flight && !v->data_dirty)
 			return seg_fd_drop(s, v);
 	return -1;
 }
 
+/*
+ * By whichever name it has: a rename may come between reading open_name and
+ * opening, but it only goes one way.  A file that should be there and is not
+ * means that the disk is not what it was.
+ */
+static int fd_open(struct store *s, const struct seg *g, bool open_name)
+{
+	uint32_t flags = s->rdonly ? DYNFS_OS_RDONLY : DYNFS_OS_RDWR;
+	char path[4096];
+	int fd = -ENOENT;
+
+	if (open_name) {
+		seg_path(s, g->number, true, path, sizeof(path));
+		fd = s->os->open(s->os, path, flags, 0);
+	}
+	if (fd == -ENOENT) {
+		seg_path(s, g->number, false, path, sizeof(path));
+		fd = s->os->open(s->os, path, flags, 0);
+	}
+	return fd;
+}
+
 int seg_fd_get(struct store *s, struct seg *g, int *ret_fd)
 {
-	char path[4096];
-	bool open_name;
 	int fd, spare = -1;
+	bool open_name;
 
 	pthread_mutex_lock(&s->lock);
-	for (;;) {
-		if (g->fd >= 0) {
-			g->fd_pins++;
-			if (s->lru.lru_next != g) {
-				lru_unlink(g);
-				lru_front(s, g);
-			}
-			*ret_fd = g->fd;
-			pthread_mutex_unlock(&s->lock);
-			if (spare >= 0)
-				(void)s->os->close(s->os, spare);
-			return 0;
-		}
+	while (g->fd < 0) {
 		if (spare >= 0) {
-			fd = seg_fd_adopt(s, g, spare);
-			spare = fd;
+			spare = seg_fd_adopt(s, g, spare);
 			continue;
 		}
 		open_name = g->open_name;
 		pthread_mutex_unlock(&s->lock);
-		seg_path(s, g->number, open_name, path, sizeof(path));
-		fd =
-		    s->os->open(s->os, path,
-				s->rdonly ? DYNFS_OS_RDONLY : DYNFS_OS_RDWR, 0);
+		fd = fd_open(s, g, open_name);
 		pthread_mutex_lock(&s->lock);
-		/* it was renamed between the two: look again */
-		if (fd == -ENOENT && !g->gone && g->open_name != open_name)
-			continue;
-		if (fd < 0)
-			break;
+		if (fd < 0) {
+			if (fd == -ENOENT && !g->gone)
+				fd = -EIO;
+			pthread_mutex_unlock(&s->lock);
+			return fd;
+		}
 		spare = fd;
 	}
+	g->fd_pins++;
+	if (s->lru.lru_next != g) {
+		lru_unlink(g);
+		lru_front(s, g);
+	}
+	*ret_fd = g->fd;
 	pthread_mutex_unlock(&s->lock);
-	return fd;
+	if (spare >= 0)
+		(void)s->os->close(s->os, spare); /* nothing unsynced */
+	return 0;
 }
 
 /* A removed file occupies its blocks as long as a handle is open. */
