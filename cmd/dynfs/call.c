@@ -106,7 +106,7 @@ int call_command(struct options *o, const struct command *c, int argc,
 
 	if (args_parse(o, c, argc, argv, &args) < 0)
 		return EXIT_USAGE;
-	log_to_stderr(DYNFS_WARN);
+	log_to_stderr(DYNFS_ERR);
 	fail_clear();
 	r = call_load(o, c, args, &conf);
 	if (r < 0) {

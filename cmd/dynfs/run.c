@@ -246,8 +246,6 @@ static int daemon_main(struct daemon *d)
 	if (r >= 0) {
 		daemon_ready(d);
 		daemon_wait(d);
-	} else {
-		tell_parent(d, fail_text(r));
 	}
 	return r;
 }
@@ -329,6 +327,7 @@ int verb_run(struct options *o, int argc, char **argv)
 static int mount_child(struct daemon *d, const char *log)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), r;
+	char why[FAIL_TEXT_MAX];
 
 	(void)setsid();
 	(void)!chdir("/");
@@ -340,10 +339,13 @@ static int mount_child(struct daemon *d, const char *log)
 	for (int fd = 0; fd < 3 && null >= 0; ++fd)
 		(void)dup2(null, fd);
 	r = daemon_main(d);
+	(void)snprintf(why, sizeof(why), "%s", r < 0 ? fail_text(r) : "");
 	if (r < 0)
-		log_error("run", "%s", fail_text(r));
+		log_error("run", "%s", why);
 	if (daemon_down(d, r) < 0 && r >= 0)
 		log_error("run", "closing the pool: %s", fail_text(-EIO));
+	/* whoever hears of the failure may start another daemon at once */
+	tell_parent(d, why);
 	return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -351,9 +351,9 @@ static int load_disks(struct loader *l, const struct conf_key *key,
 	struct conf_pool *pool = &l->conf->pool;
 	int n = config_setting_length(s);
 
-	if (!tree_is_list(s) || n < 1 || n > CONF_MAX_DISKS)
+	if (!tree_is_list(s) || n > CONF_MAX_DISKS)
 		return load_fail(l, key, s);
-	pool->disks = conf_alloc(l->conf, (size_t)n, sizeof(*pool->disks));
+	pool->disks = conf_alloc(l->conf, (size_t)n + 1, sizeof(*pool->disks));
 	if (!pool->disks)
 		return -ENOMEM;
 	for (int i = 0; i < n; ++i) {

@@ -121,12 +121,12 @@ static void status_events(struct pool *p, json_t *reply)
 	(void)json_object_set_new(reply, "events", rows);
 }
 
-static const char *status_word(struct pool *p)
+static const char *status_word(struct pool *p, bool serving)
 {
 	struct extents_status x;
 	struct meta_status m;
 
-	if (pool_readonly(p))
+	if (serving && pool_readonly(p))
 		return "read-only";
 	extents_status(pool_extents(p), &x);
 	meta_status(pool_meta(p), &m);
@@ -147,7 +147,8 @@ static int status_run(struct call *c)
 	json_t *reply = call_reply(c);
 
 	(void)json_object_set_new(reply, "pool", json_string(pool_name(p)));
-	(void)json_object_set_new(reply, "state", json_string(status_word(p)));
+	(void)json_object_set_new(reply, "state",
+				  json_string(status_word(p, c->server)));
 	if (c->server) {
 		const char *at = pool_conf(p)->pool.mountpoint;
 

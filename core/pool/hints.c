@@ -57,22 +57,23 @@ int hints_add(struct pool_parts *parts, const struct pool_how *how)
 
 	parts->hints = rest = hints_read(how);
 	while ((line = strsep(&rest, "\n"))) {
-		struct disks_entry *more;
+		struct disks_entry *more, entry = { .path = line };
+		const struct member *own;
 		struct label label;
 
 		if (*line != '/' || hints_known(parts, line) ||
 		    label_read(how->os, line, &label, NULL) < 0)
 			continue;
+		own = label_member(&label, label.disk_id);
+		entry.role = own ? own->role : MEMBER_STORES | MEMBER_LOGS;
+		entry.limit_bytes = own ? own->limit_bytes : 0;
 		label_done(&label);
 		more = (struct disks_entry *)realloc(
 		    parts->entries, (parts->n_entries + 1) * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
 		parts->entries = more;
-		more[parts->n_entries++] = (struct disks_entry){
-			.path = line,
-			.role = MEMBER_STORES | MEMBER_LOGS,
-		};
+		more[parts->n_entries++] = entry;
 	}
 	return 0;
 }

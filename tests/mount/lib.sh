@@ -38,9 +38,9 @@ cleanup() {
 		done
 		kill -KILL "${pid[$name]}" 2>/dev/null
 	done
+	# alive, dead or not there: none may stay
 	for mnt in "$work"/*.mnt; do
-		mountpoint -q "$mnt" 2>/dev/null || stat "$mnt" 2>&1 |
-			grep -q 'not connected' && umount -l "$mnt"
+		umount -l "$mnt" 2>/dev/null
 	done
 	if [ "$code" != 0 ] && [ "$code" != 77 ]; then
 		for log in "$work"/*.log; do
