@@ -429,9 +429,10 @@ static void stop(struct world *w)
 		simos_crash_at(w->sim, 1);
 		meta_abandon(w->meta);
 	}
-	log_debug("sim", "stopped: answered %" PRIu64 " of %" PRIu64
-		  ", disk %u is away, %u fix-ups", w->answered, last,
-		  w->missing, w->n_fixups);
+	log_debug("sim",
+		  "stopped: answered %" PRIu64 " of %" PRIu64
+		  ", disk %u is away, %u fix-ups",
+		  w->answered, last, w->missing, w->n_fixups);
 	w->meta = NULL;
 	simdisks_close(w->disks);
 	w->disks = NULL;
