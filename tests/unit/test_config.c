@@ -192,7 +192,6 @@ static const char *const refused[][2] = {
 	{ "", "pool.conf: there is no pool" },
 	{ "pool = 3;", "pool.conf:1: pool: expected group, got 3" },
 	{ "pool = { };", "pool.conf:1: pool needs the key name" },
-	{ "pool = { name = \"p\"; };", "pool needs the key disks" },
 	{ "pool={\nname=\"p\";\nnmae=\"q\";};", "pool.conf:3: pool has no key "
 						"nmae; did you mean name?" },
 	{ "pool={name=\"P!\";disks=({path=\"a\";});};",
