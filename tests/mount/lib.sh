@@ -92,7 +92,9 @@ CONF
 pool_start() {
 	local name=$1
 	shift
-	"$dynfs" run -c "$work/$name.conf" "$@" >"$work/$name.log" 2>&1 &
+	# before the fork: the loop below must not read the last run's words
+	: >"$work/$name.log"
+	"$dynfs" run -c "$work/$name.conf" "$@" >>"$work/$name.log" 2>&1 &
 	pid[$name]=$!
 	for _ in $(seq 300); do
 		# a dead mount is a mount point too: the daemon's word counts
