@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static void progress_print(void *ctx, json_t *progress)
@@ -23,9 +24,10 @@ static void progress_print(void *ctx, json_t *progress)
 		(void)fprintf(stderr, "\r%s\033[K", text);
 }
 
+/* *code: what the exit code is if it fails; see exit_code_of(). */
 static int call_here(struct options *o, const struct command *c,
 		     const struct conf *conf, struct reg *reg, json_t *args,
-		     json_t **ret_reply)
+		     json_t **ret_reply, int *code)
 {
 	struct pool_how how = { .conf = conf,
 				.reg = reg,
@@ -45,6 +47,7 @@ static int call_here(struct options *o, const struct command *c,
 	r = pool_exists(&how);
 	if (r == 0 && (c->flags & COMMAND_FIRST))
 		return control_run(&env, c, args, ret_reply);
+	*code = EXIT_NO_POOL;
 	if (r == 0)
 		return fail(-ENOENT,
 			    "none of the disks that %s names has a "
@@ -54,6 +57,7 @@ static int call_here(struct options *o, const struct command *c,
 		r = pool_open(&how, &env.pool);
 	if (r < 0)
 		return r;
+	*code = EXIT_FAILED;
 	r = control_run(&env, c, args, ret_reply);
 	e = pool_close(env.pool);
 	if (r >= 0 && e < 0) {
@@ -76,14 +80,16 @@ static int call_load(struct options *o, const struct command *c, json_t *args,
 				 ret);
 	if ((c->flags & COMMAND_NO_POOL) && !named)
 		return 0;
-	if (options_config_path(o) < 0)
+	if (options_config_path(o) < 0) {
+		fail_clear(); /* it is said */
 		return -EINVAL;
+	}
 	return conf_load(o->config_path, o->set, o->n_set, ret);
 }
 
 static int call_anywhere(struct options *o, const struct command *c,
 			 const struct conf *conf, struct reg *reg, json_t *args,
-			 json_t **ret_reply)
+			 json_t **ret_reply, int *code)
 {
 	int r;
 
@@ -93,7 +99,22 @@ static int call_anywhere(struct options *o, const struct command *c,
 		if (r >= 0 || fail_has_text())
 			return r;
 	}
-	return call_here(o, c, conf, reg, args, ret_reply);
+	return call_here(o, c, conf, reg, args, ret_reply, code);
+}
+
+/* Scripts ask status how the pool is by the exit code. */
+static int call_done(const struct options *o, const struct command *c,
+		     const json_t *reply)
+{
+	const char *state = json_string_value(json_object_get(reply, "state"));
+
+	if (o->json)
+		print_json(reply);
+	else
+		print_reply(c, reply);
+	return !strcmp(c->name, "status") && state && !strcmp(state, "degraded")
+		   ? EXIT_DEGRADED
+		   : EXIT_OK;
 }
 
 int call_command(struct options *o, const struct command *c, int argc,
@@ -102,7 +123,8 @@ int call_command(struct options *o, const struct command *c, int argc,
 	json_t *args, *reply = NULL;
 	struct conf *conf = NULL;
 	struct reg *reg = NULL;
-	int r, code;
+	/* a config that is looked at is wrong, whatever the reason */
+	int r, code = c->flags & COMMAND_CONFIG ? EXIT_USAGE : EXIT_FAILED;
 
 	if (args_parse(o, c, argc, argv, &args) < 0)
 		return EXIT_USAGE;
@@ -111,21 +133,17 @@ int call_command(struct options *o, const struct command *c, int argc,
 	r = call_load(o, c, args, &conf);
 	if (r < 0) {
 		json_decref(args);
-		return fail_has_text() ? complain(o, r, EXIT_USAGE)
-				       : EXIT_USAGE;
+		if (c->flags & COMMAND_CONFIG || !fail_has_text())
+			code = EXIT_USAGE;
+		else
+			code = exit_code_of_config(r);
+		return fail_has_text() ? complain(o, r, code) : code;
 	}
 	r = reg_open(NULL, &reg);
 	if (r >= 0)
-		r = call_anywhere(o, c, conf, reg, args, &reply);
-	if (r < 0)
-		code = complain(o, r, exit_code_of(r));
-	else {
-		if (o->json)
-			print_json(reply);
-		else
-			print_reply(c, reply);
-		code = EXIT_OK;
-	}
+		r = call_anywhere(o, c, conf, reg, args, &reply, &code);
+	code = r < 0 ? complain(o, r, exit_code_of(r, code))
+		     : call_done(o, c, reply);
 	json_decref(reply);
 	json_decref(args);
 	conf_free(conf);

@@ -40,7 +40,10 @@ extern const struct verb verbs[]; /* ends at name == NULL */
 int complain(const struct options *o, int err, int exit_code);
 int complain_usage(const struct options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-int exit_code_of(int err);
+/* otherwise: for errors that are not the caller's fault. */
+int exit_code_of(int err, int otherwise);
+/* Of a config that was not loaded. */
+int exit_code_of_config(int err);
 
 /* print.c */
 void print_reply(const struct command *c, const json_t *reply);

@@ -13,28 +13,35 @@
 
 const struct verb verbs[] = {
 	{ "init", NULL, "write a commented pool.conf for a new pool",
-	  "--pool DIR [--policy P] [--name NAME]",
+	  "--pool DIR [--name NAME] [--policy P] [--mountpoint DIR] "
+	  "[--disk PATH]...",
 	  "Makes DIR with a pool.conf to read and change. Then add disks with\n"
 	  "\"dynfs disk add\" and mount with \"dynfs mount\".\n\n"
+	  "  --name NAME            of the pool (the name of DIR)\n"
 	  "  --policy P             the default policy: \"erasure:4+2\" or\n"
-	  "                         \"replica:3\" (erasure:4+2)\n"
-	  "  --name NAME            of the pool (the name of DIR)",
+	  "                         \"replica:3\" (what the disks can hold)\n"
+	  "  --mountpoint DIR       where the pool will be mounted\n"
+	  "  --disk PATH            a disk to write into the file; repeat it",
 	  verb_init },
 	{ "run", NULL, "serve the pool in the foreground",
-	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--readonly]",
+	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--log FILE] "
+	  "[--readonly] [--force-rollback]",
 	  "Opens the pool, mounts it, and says when it is ready. Ends cleanly\n"
 	  "on Ctrl-C, SIGTERM, \"dynfs umount\" and umount(8).\n\n"
 	  "  --mountpoint DIR       mount there\n"
+	  "  --log FILE             write log lines there\n"
 	  "  --readonly             write nothing\n"
 	  "  --force-rollback       open what is there without a majority of\n"
 	  "                         the disks: newer writes are given up",
 	  verb_run },
 	{ "mount", NULL, "serve the pool in the background",
-	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--readonly]",
+	  "[-c FILE | --pool DIR] [--mountpoint DIR] [--log FILE] "
+	  "[--readonly] [--force-rollback]",
 	  "As \"dynfs run\", and returns when the pool is mounted.\n\n"
 	  "  --mountpoint DIR       mount there\n"
 	  "  --log FILE             write log lines there (DIR/dynfs.log)\n"
-	  "  --readonly             write nothing",
+	  "  --readonly             write nothing\n"
+	  "  --force-rollback       as with \"dynfs run\"",
 	  verb_mount },
 	{ "umount", NULL, "end the daemon; returns when all is on disk",
 	  "[-c FILE | --pool DIR]",
@@ -43,20 +50,17 @@ const struct verb verbs[] = {
 	{ 0 },
 };
 
-int exit_code_of(int err)
+int exit_code_of(int err, int otherwise)
 {
-	switch (-err) {
-	case 0:
+	if (err >= 0)
 		return EXIT_OK;
-	case EINVAL:
-		return EXIT_USAGE;
-	case ENOENT:
-	case EUCLEAN:
-	case EBUSY:
-		return EXIT_NO_POOL;
-	default:
-		return EXIT_FAILED;
-	}
+	return err == -EINVAL ? EXIT_USAGE : otherwise;
+}
+
+/* A file that is not there: nobody has made this pool. */
+int exit_code_of_config(int err)
+{
+	return err == -ENOENT ? EXIT_NO_POOL : EXIT_USAGE;
 }
 
 int complain(const struct options *o, int err, int exit_code)

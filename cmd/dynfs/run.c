@@ -26,6 +26,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct daemon {
 	int wake[2]; /* a byte: time to end */
 	int signals; /* signalfd */
 	int parent;  /* mount: where to say how it went; -1: nobody */
+	int code;    /* of the exit, if what is being done fails */
 	bool created;
 };
 
@@ -231,18 +233,26 @@ static int daemon_main(struct daemon *d)
 {
 	int r = daemon_signals(d);
 
+	d->code = EXIT_FAILED;
 	if (r >= 0)
 		r = reg_open(NULL, &d->reg);
-	if (r >= 0)
+	if (r >= 0) {
+		d->code = EXIT_USAGE;
 		r = conf_check(d->conf, d->reg);
+	}
+	if (r < 0)
+		return r;
+	d->code = EXIT_NO_POOL;
 	if (r >= 0)
 		r = make_folders(d->conf->pool.dir);
 	if (r >= 0 && d->conf->pool.create && d->conf->pool.mountpoint)
 		r = make_folders(d->conf->pool.mountpoint);
 	if (r >= 0)
 		r = daemon_open(d);
-	if (r >= 0)
+	if (r >= 0) {
+		d->code = EXIT_FAILED;
 		r = daemon_serve(d);
+	}
 	if (r >= 0) {
 		daemon_ready(d);
 		daemon_wait(d);
@@ -307,7 +317,7 @@ int verb_run(struct options *o, int argc, char **argv)
 	r = run_load(o, set, &d.conf);
 	free(set);
 	if (r < 0)
-		return complain(o, r, EXIT_USAGE);
+		return complain(o, r, exit_code_of_config(r));
 	if (log || d.conf->log.file)
 		(void)log_to_file(log ? log : d.conf->log.file,
 				  d.conf->log.level);
@@ -315,7 +325,7 @@ int verb_run(struct options *o, int argc, char **argv)
 		log_to_stderr(d.conf->log.level);
 	r = daemon_main(&d);
 	if (r < 0)
-		r = complain(o, r, exit_code_of(r));
+		r = complain(o, r, exit_code_of(r, d.code));
 	if (daemon_down(&d, 0) < 0)
 		r = complain(o, -EIO, EXIT_FAILED);
 	reg_close(d.reg);
@@ -346,10 +356,39 @@ static int mount_child(struct daemon *d, const char *log)
 		log_error("run", "closing the pool: %s", fail_text(-EIO));
 	/* whoever hears of the failure may start another daemon at once */
 	tell_parent(d, why);
-	return r < 0 ? EXIT_FAILED : EXIT_OK;
+	return exit_code_of(r, d->code);
 }
 
-static int mount_parent(struct options *o, const struct conf *conf, int from)
+/* It has said why it failed, and its exit code says what kind of failure. */
+static int mount_code(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return EXIT_FAILED;
+	return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status)
+							: EXIT_FAILED;
+}
+
+static int mount_done(const struct options *o, const struct conf *conf)
+{
+	const char *at = conf->pool.mountpoint;
+	json_t *reply;
+
+	if (!o->json) {
+		(void)printf("pool %s is mounted on %s\n", conf->pool.name,
+			     at ? at : "nothing");
+		return EXIT_OK;
+	}
+	reply = json_pack("{ssss?}", "pool", conf->pool.name, "mountpoint", at);
+	print_json(reply);
+	json_decref(reply);
+	return EXIT_OK;
+}
+
+static int mount_parent(struct options *o, const struct conf *conf, int from,
+			pid_t child)
 {
 	char text[FAIL_TEXT_MAX];
 	ssize_t n, at = 0;
@@ -357,20 +396,14 @@ static int mount_parent(struct options *o, const struct conf *conf, int from)
 	while ((n = read(from, text + at, sizeof(text) - 1 - (size_t)at)) > 0)
 		at += n;
 	text[at] = '\0';
-	if (!strcmp(text, "ok")) {
-		if (!o->json)
-			(void)printf(
-			    "pool %s is mounted on %s\n", conf->pool.name,
-			    conf->pool.mountpoint ? conf->pool.mountpoint
-						  : "nothing");
-		return EXIT_OK;
-	}
+	if (!strcmp(text, "ok"))
+		return mount_done(o, conf);
 	return complain(o,
 			fail(-EIO, "%s",
 			     at ? text
 				: "the daemon ended before it "
 				  "served"),
-			EXIT_FAILED);
+			mount_code(child));
 }
 
 int verb_mount(struct options *o, int argc, char **argv)
@@ -384,10 +417,11 @@ int verb_mount(struct options *o, int argc, char **argv)
 		return EXIT_USAGE;
 	r = run_load(o, set, &d.conf);
 	free(set);
-	if (r >= 0)
-		r = make_folders(d.conf->pool.dir);
 	if (r < 0)
-		return complain(o, r, EXIT_USAGE);
+		return complain(o, r, exit_code_of_config(r));
+	r = make_folders(d.conf->pool.dir);
+	if (r < 0)
+		return complain(o, r, EXIT_NO_POOL);
 	if (!log)
 		log = d.conf->log.file
 			  ? (char *)(uintptr_t)d.conf->log.file
@@ -404,7 +438,7 @@ int verb_mount(struct options *o, int argc, char **argv)
 	if (child < 0)
 		code = complain(o, -errno, EXIT_FAILED);
 	else
-		code = mount_parent(o, d.conf, pipes[0]);
+		code = mount_parent(o, d.conf, pipes[0], child);
 	(void)close(pipes[0]);
 	free(own);
 	conf_free(d.conf);
@@ -432,7 +466,7 @@ int verb_umount(struct options *o, int argc, char **argv)
 	free(set);
 	r = run_load(o, NULL, &conf);
 	if (r < 0)
-		return complain(o, r, EXIT_USAGE);
+		return complain(o, r, exit_code_of_config(r));
 	r = control_ask(conf->pool.dir, "quit", args, NULL, NULL, &reply);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && !fail_has_text())
 		r = fail(-ENOTCONN, "no daemon is running for pool %s",

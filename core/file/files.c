@@ -31,14 +31,12 @@ static void files_init_locks(struct files *f)
 
 static void files_destroy(struct files *f)
 {
-	struct hnode *n, *next;
+	struct hnode *n;
 	struct spare *s;
 
-	for (n = hmap_iter(&f->inodes, NULL); n; n = next) {
+	while ((n = hmap_iter(&f->inodes, NULL))) {
 		struct inode *in = container_of(n, struct inode, node);
 
-		/* from the start each time would pass all that went before */
-		next = hmap_iter(&f->inodes, n);
 		hmap_remove(&f->inodes, n);
 		inode_destroy(in);
 	}

@@ -32,36 +32,28 @@ void node_unlink(struct op *op, struct inode *in)
 	batch_put(&op->batch, key.data, key.len, value.data, value.len);
 }
 
-struct removal {
-	struct tree *t;
-	struct inode *dir, *in;
-	const char *name;
-	bool is_dir;
-	uint64_t names; /* of dir, before slot was found */
-	struct slot slot;
-};
-
 /* Both locked. */
-static int remove_locked(struct op *op, struct removal *m)
+static int remove_locked(struct op *op, struct inode *dir, struct inode *in,
+			 const char *name, bool is_dir)
 {
-	struct inode *dir = m->dir, *in = m->in;
-	bool is_dir = m->is_dir;
+	struct slot s;
 	int r = dir_check(dir);
 
-	if (!r)
-		r = name_again(m->t, dir, m->name, m->names, &m->slot);
 	if (r < 0)
 		return r;
-	if (!m->slot.found)
+	r = name_find(op->t, dir->ino, name, &s);
+	if (r < 0)
+		return r;
+	if (!s.found)
 		return -ENOENT;
-	if (m->slot.ino != in->ino)
+	if (s.ino != in->ino)
 		return -EAGAIN;
 	if (is_dir != S_ISDIR(in->rec.mode))
 		return is_dir ? -ENOTDIR : -EISDIR;
 	r = is_dir ? name_none(op->t, in->ino) : 0;
 	if (r < 0)
 		return r;
-	r = name_drop(op->t, &op->batch, dir->ino, m->slot.cookie, in->ino);
+	r = name_drop(op->t, &op->batch, dir->ino, s.cookie, in->ino);
 	if (r < 0)
 		return r;
 	node_unlink(op, in);
@@ -71,31 +63,31 @@ static int remove_locked(struct op *op, struct removal *m)
 	return op_commit(op);
 }
 
-static int remove_try(struct removal *m)
+static int remove_try(struct tree *t, struct inode *dir, struct inode *in,
+		      const char *name, bool is_dir)
 {
-	struct inode *both[] = { m->dir, m->in };
+	struct inode *both[] = { dir, in };
 	AUTOOP struct op op;
 
-	op_begin(&op, m->t, both, 2);
-	return remove_locked(&op, m);
+	op_begin(&op, t, both, 2);
+	return remove_locked(&op, dir, in, name, is_dir);
 }
 
-static int remove_once(struct removal *m)
+static int remove_once(struct tree *t, struct inode *dir, const char *name,
+		       bool is_dir)
 {
 	AUTOINODE struct inode *in = NULL;
-	int r;
+	struct slot s;
+	int r = name_find(t, dir->ino, name, &s);
 
-	m->names = atomic_load(&m->dir->names);
-	r = name_find(m->t, m->dir->ino, m->name, &m->slot);
 	if (r < 0)
 		return r;
-	if (!m->slot.found)
-		return S_ISDIR(inode_mode(m->dir)) ? -ENOENT : -ENOTDIR;
-	r = inode_get(m->t->files, m->slot.ino, &in);
+	if (!s.found)
+		return S_ISDIR(inode_mode(dir)) ? -ENOENT : -ENOTDIR;
+	r = inode_get(t->files, s.ino, &in);
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
-	m->in = in;
-	r = remove_try(m);
+	r = remove_try(t, dir, in, name, is_dir);
 	if (!r)
 		inode_maybe_reclaim(in);
 	return r;
@@ -104,7 +96,6 @@ static int remove_once(struct removal *m)
 static int remove_name(struct tree *t, uint64_t parent, const char *name,
 		       bool is_dir)
 {
-	struct removal m = { .t = t, .name = name, .is_dir = is_dir };
 	AUTOINODE struct inode *dir = NULL;
 	int r = tree_writable(t);
 
@@ -115,9 +106,8 @@ static int remove_name(struct tree *t, uint64_t parent, const char *name,
 	r = inode_get(t->files, parent, &dir);
 	if (r < 0)
 		return r;
-	m.dir = dir;
 	for (int i = 0; i < OP_TRIES; i++) {
-		r = remove_once(&m);
+		r = remove_once(t, dir, name, is_dir);
 		if (r != -EAGAIN)
 			return r;
 	}

@@ -57,10 +57,9 @@ int usage_init(struct tree *t)
 
 static void forget_all(struct usage *u)
 {
-	struct hnode *n, *next;
+	struct hnode *n;
 
-	for (n = hmap_iter(&u->map, NULL); n; n = next) {
-		next = hmap_iter(&u->map, n);
+	while ((n = hmap_iter(&u->map, NULL)) != NULL) {
 		hmap_remove(&u->map, n);
 		free(container_of(n, struct counter, node));
 	}
