@@ -17,7 +17,7 @@ static int option_value(const char *name, int argc, char **argv,
 {
 	size_t n = strlen(name);
 
-	if (strncmp(argv[0], name, n))
+	if (strncmp(argv[0], name, n) != 0)
 		return -1;
 	if (argv[0][n] == '=') {
 		*ret = argv[0] + n + 1;

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +34,7 @@ static int init_word(struct options *o, struct init *in, int argc, char **argv)
 	const char **to[] = { &in->name, &in->policy, &in->mountpoint, NULL };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
-		if (strcmp(argv[0], names[i]))
+		if (strcmp(argv[0], names[i]) != 0)
 			continue;
 		if (argc < 2)
 			return complain_usage(o, "%s wants a value", names[i]);
@@ -72,7 +71,10 @@ static int init_name(struct options *o, struct init *in)
 
 	if (!in->name) {
 		(void)snprintf(path, sizeof(path), "%s", o->pool);
-		base = basename(path);
+		for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; --n)
+			path[n - 1] = '\0';
+		base = strrchr(path, '/');
+		base = base ? base + 1 : path;
 		in->own_name = strdup(str_is_name(base, 64) ? base : "pool");
 		in->name = in->own_name;
 	}
@@ -91,17 +93,18 @@ static int init_write(const char *dir, const struct buf *text)
 	if (!path)
 		return -ENOMEM;
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		r = fail(-errno, "%s: %s", dir, strerror(errno));
+		r = fail(-errno, "%s: %s", dir, strerrordesc_np(errno));
 	fd = r < 0 ? -1
 		   : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (r >= 0 && fd < 0)
 		r = fail(-errno, "%s: %s", path,
 			 errno == EEXIST ? "is there already"
-					 : strerror(errno));
+					 : strerrordesc_np(errno));
 	if (fd >= 0) {
 		if (write(fd, text->data, text->len) != (ssize_t)text->len ||
 		    fsync(fd) < 0)
-			r = fail(-errno, "%s: %s", path, strerror(errno));
+			r = fail(-errno, "%s: %s", path,
+				 strerrordesc_np(errno));
 		if (r < 0)
 			(void)unlink(path);
 		(void)close(fd);
@@ -110,19 +113,42 @@ static int init_write(const char *dir, const struct buf *text)
 	return r;
 }
 
+/* A number up to 99 at *text, which moves behind it; 0: there is none. */
+static uint32_t init_number(const char **text)
+{
+	uint32_t n = 0;
+
+	for (; **text >= '0' && **text <= '9' && n < 100; ++*text)
+		n = n * 10 + (uint32_t)(**text - '0');
+	return n;
+}
+
 /* "erasure:4+2" or "replica:3". */
 static int init_policy(struct options *o, const char *text,
 		       struct conf_init *conf)
 {
-	unsigned k = 1, m = 0;
-	char end;
+	static const char copies[] = "replica:", coded[] = "erasure:";
+	uint32_t k = 1, m = 0;
+	const char *p = text;
+	bool good = false;
 
 	if (!text)
 		return 0;
-	if (sscanf(text, "replica:%u%c", &m, &end) == 1 && m >= 1 && m <= 16)
+	if (strncmp(text, copies, sizeof(copies) - 1) == 0) {
+		p += sizeof(copies) - 1;
+		m = init_number(&p);
+		good = !*p && m >= 1 && m <= 16;
 		m--;
-	else if (sscanf(text, "erasure:%u+%u%c", &k, &m, &end) != 2 || k < 2 ||
-		 m < 1 || k + m > 32)
+	} else if (strncmp(text, coded, sizeof(coded) - 1) == 0) {
+		p += sizeof(coded) - 1;
+		k = init_number(&p);
+		if (*p == '+') {
+			p++;
+			m = init_number(&p);
+		}
+		good = !*p && k >= 2 && m >= 1 && k + m <= 32;
+	}
+	if (!good)
 		return complain_usage(o,
 				      "--policy: \"%s\" is neither "
 				      "erasure:K+M (K+M up to 32) nor "

@@ -37,7 +37,7 @@ static void log_print(int level, const char *area, const char *text)
 
 void log_to_stderr(int level)
 {
-	log_journal = getenv("JOURNAL_STREAM") != NULL;
+	log_journal = secure_getenv("JOURNAL_STREAM") != NULL;
 	log_set(log_print, level);
 }
 

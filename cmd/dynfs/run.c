@@ -68,6 +68,7 @@ static void daemon_ended(void *ctx, int err)
 /* Before any thread is made, so that all of them inherit the mask. */
 static int daemon_signals(struct daemon *d)
 {
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -76,7 +77,7 @@ static int daemon_signals(struct daemon *d)
 	(void)sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
-	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (d->signals < 0 || pipe2(d->wake, O_CLOEXEC) < 0)
 		return -errno;
@@ -133,7 +134,8 @@ static int make_folders(const char *path)
 			continue;
 		*p = '\0';
 		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			r = fail(-errno, "%s: %s", copy, strerror(errno));
+			r = fail(-errno, "%s: %s", copy,
+				 strerrordesc_np(errno));
 		*p = was;
 		if (!was)
 			break;
@@ -261,8 +263,8 @@ static int daemon_main(struct daemon *d)
 }
 
 /* Words of run and mount; the rest are options of every command. */
-static int run_words(struct options *o, int argc, char **argv, char **ret_log,
-		     char **ret_set)
+static int run_words(struct options *o, int argc, char **argv,
+		     const char **ret_log, char **ret_set)
 {
 	while (argc > 0) {
 		int used = 1, r = args_global(o, argc, argv, &used);
@@ -309,7 +311,8 @@ static int run_load(struct options *o, const char *mountpoint,
 int verb_run(struct options *o, int argc, char **argv)
 {
 	struct daemon d = { .o = o, .parent = -1 };
-	char *log = NULL, *set = NULL;
+	const char *log = NULL;
+	char *set = NULL;
 	int r;
 
 	if (run_words(o, argc, argv, &log, &set) < 0)
@@ -409,7 +412,8 @@ static int mount_parent(struct options *o, const struct conf *conf, int from,
 int verb_mount(struct options *o, int argc, char **argv)
 {
 	struct daemon d = { .o = o, .parent = -1 };
-	char *log = NULL, *own = NULL, *set = NULL;
+	const char *log = NULL;
+	char *own = NULL, *set = NULL;
 	int pipes[2], r, code;
 	pid_t child;
 
@@ -423,9 +427,9 @@ int verb_mount(struct options *o, int argc, char **argv)
 	if (r < 0)
 		return complain(o, r, EXIT_NO_POOL);
 	if (!log)
-		log = d.conf->log.file
-			  ? (char *)(uintptr_t)d.conf->log.file
-			  : (own = str_path(d.conf->pool.dir, "dynfs.log"));
+		log = d.conf->log.file;
+	if (!log)
+		log = own = str_path(d.conf->pool.dir, "dynfs.log");
 	if (!log || pipe2(pipes, O_CLOEXEC) < 0)
 		return complain(o, -ENOMEM, EXIT_FAILED);
 	child = fork();
@@ -457,7 +461,8 @@ static void wait_for_end(json_int_t pid)
 int verb_umount(struct options *o, int argc, char **argv)
 {
 	json_t *args = json_object(), *reply = NULL;
-	char *log = NULL, *set = NULL;
+	const char *log = NULL;
+	char *set = NULL;
 	struct conf *conf = NULL;
 	int r;
 

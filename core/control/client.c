@@ -82,7 +82,7 @@ int control_ask(const char *dir, const char *command, json_t *args,
 	}
 	if (r < 0 && !fail_has_text())
 		r = fail(r == -ENOENT || r == -ECONNREFUSED ? -EIO : r,
-			 "the daemon did not answer: %s", strerror(-r));
+			 "the daemon did not answer: %s", strerrordesc_np(-r));
 	msg_done(&in);
 	(void)close(in.fd);
 	return r < 0 ? r : 0;

@@ -121,7 +121,7 @@ static int list_file(struct call *c, struct listing *l, const char *path)
 	int r = tree_walk(pool_tree(call_pool(c)), path, &in);
 
 	if (r < 0)
-		return fail(r, "%s: %s", path, strerror(-r));
+		return fail(r, "%s: %s", path, strerrordesc_np(-r));
 	r = file_map(in, list_file_row, l);
 	inode_put(in);
 	return r;

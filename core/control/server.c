@@ -275,7 +275,7 @@ static int server_bind(struct control_server *s, const char *dir)
 	(void)umask(old);
 	if (r < 0 || listen(s->fd, 16) < 0)
 		return fail(r < 0 ? r : -errno, "%s/" CONTROL_SOCKET ": %s",
-			    dir, strerror(r < 0 ? -r : errno));
+			    dir, strerrordesc_np(r < 0 ? -r : errno));
 	return 0;
 }
 

@@ -115,7 +115,7 @@ void hints_save(struct pool *p)
 		: -ENOMEM;
 	if (r < 0)
 		log_debug("pool", "the list of disk paths is not written: %s",
-			  strerror(-r));
+			  strerrordesc_np(-r));
 	free(fresh);
 	free(path);
 }
