@@ -46,11 +46,10 @@ static bool stripe_init(struct stripe *s, uint32_t k, uint32_t m, size_t len,
 	*s = (struct stripe){ .k = k, .m = m, .len = len };
 	step += step / align % 2 ? 0 : align; /* an odd multiple */
 	s->room = step;
-	s->memory = aligned_alloc((size_t)align * 2 < 64 ? 64 : align * 2,
-				  (2 * TOTAL + 2) * step / (align * 2ul) *
-					  (align * 2ul) +
-				      64 + align * 2ul);
-	if (!s->memory)
+	s->memory = NULL;
+	if (posix_memalign((void **)&s->memory,
+			   align * 2ul < 64 ? 64 : align * 2ul,
+			   (2 * TOTAL + 3) * step + 64))
 		return false;
 	for (uint32_t i = 0; i < TOTAL; i++) {
 		s->shard[i] = s->memory + align + i * step;

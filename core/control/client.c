@@ -19,9 +19,7 @@ static int client_connect(const char *dir)
 	if (r < 0)
 		return r;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		r = -errno;
-	else if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 		r = -errno;
 	(void)close(dirfd);
 	if (r < 0 && fd >= 0)

@@ -254,7 +254,7 @@ static int reply_disk(struct call *c, struct disk *k)
 
 static int fail_run(struct call *c)
 {
-	struct disk *k;
+	struct disk *k = NULL;
 	int r = disk_named(c, &k);
 
 	if (r >= 0)
@@ -279,13 +279,13 @@ static int label_run(struct call *c)
 {
 	char *text = strdup(call_string(c, "label"));
 	struct member_tag tag[1] = { { NULL, NULL } };
-	struct disk *k;
+	struct disk *k = NULL;
 	uint32_t n = 0;
 	int r = text ? disk_named(c, &k) : -ENOMEM;
 
 	if (r >= 0)
 		r = labels_parse(text, tag, 1, &n);
-	if (r >= 0 && n)
+	if (r >= 0 && n && k)
 		r = disks_tag(pool_disks(call_pool(c)), k->id, tag[0].key,
 			      *tag[0].value ? tag[0].value : NULL);
 	free(text);

@@ -188,23 +188,29 @@ static const struct command_field show_fields[] = {
 	{ 0 },
 };
 
+/* 16 hexadecimal digits. */
+static uint64_t id_half(const char *text)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 16; ++i)
+		v = v << 4 | (uint64_t)(text[i] <= '9' ? text[i] - '0'
+						       : text[i] - 'a' + 10);
+	return v;
+}
+
 static int id_parse(const char *text, struct extent_id *ret)
 {
-	struct extent_id id;
-	char end;
-
-	if (strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32 ||
-	    sscanf(text, "%16" SCNx64 "%16" SCNx64 "%c", &id.epoch, &id.counter,
-		   &end) != 2)
+	if (strlen(text) != 32 || strspn(text, "0123456789abcdef") != 32)
 		return fail(-EINVAL, "an extent is named by 32 hexadecimal "
 				     "digits; extent list shows them");
-	*ret = id;
+	*ret = (struct extent_id){ id_half(text), id_half(text + 16) };
 	return 0;
 }
 
 static void root_text(const uint8_t *root, uint32_t len, char *out)
 {
-	for (uint32_t i = 0; i < len && i < 8; ++i)
+	for (size_t i = 0; i < len && i < 8; ++i)
 		(void)snprintf(out + 2 * i, 3, "%02x", root[i]);
 }
 
@@ -276,7 +282,7 @@ static int show_run(struct call *c)
 	struct owners o = { .tree = pool_tree(p), .rows = json_array() };
 	json_t *reply = call_reply(c);
 	struct extent_rec rec;
-	struct extent_id id;
+	struct extent_id id = { 0, 0 };
 	struct key refs;
 	int r = id_parse(call_string(c, "extent"), &id);
 
@@ -292,9 +298,9 @@ static int show_run(struct call *c)
 	extent_fill(pool_extents(p), id, &rec, reply);
 	(void)json_object_set_new(reply, "plain_bytes",
 				  json_integer((json_int_t)rec.plain_len));
-	(void)json_object_set_new(
-	    reply, "stored_bytes",
-	    json_integer((json_int_t)(rec.payload_len * (rec.k + rec.m))));
+	(void)json_object_set_new(reply, "stored_bytes",
+				  json_integer((json_int_t)rec.payload_len *
+					       (json_int_t)(rec.k + rec.m)));
 	(void)json_object_set_new(reply, "block_bytes",
 				  json_integer(rec.block_bytes));
 	(void)json_object_set_new(reply, "fragments",

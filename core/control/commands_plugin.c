@@ -100,7 +100,7 @@ static int plugin_named(struct call *c, const char *word,
 static int show_run(struct call *c)
 {
 	AUTOBUF struct buf text = BUF_INIT;
-	struct reg_plugin *plugin;
+	struct reg_plugin *plugin = NULL;
 	int r = plugin_named(c, call_string(c, "plugin"), &plugin);
 
 	if (r < 0)
