@@ -102,6 +102,7 @@ static int pool_open_parts(struct pool *p, const struct pool_parts *parts,
 {
 	struct disks_how disks = parts_disks(parts, &p->how);
 	struct extents_how extents;
+	struct meta_status status;
 	int r = disks_open(&disks, &p->disks);
 
 	if (r < 0)
@@ -115,8 +116,11 @@ static int pool_open_parts(struct pool *p, const struct pool_parts *parts,
 	r = pool_open_meta(p, create);
 	if (r < 0)
 		return r;
-	/* a damaged log opens for reading only */
-	p->readonly = p->readonly || disks_readonly(p->disks);
+	/* a damaged log opens for reading only, and one whose end is not clear:
+	 * a write that is taken then could never be committed */
+	meta_status(p->meta, &status);
+	p->readonly =
+	    p->readonly || disks_readonly(p->disks) || status.readonly;
 	return pool_open_upper(p, create);
 }
 
