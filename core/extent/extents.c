@@ -106,6 +106,7 @@ void extents_free(struct extents *x)
 		free(container_of(l, struct pending_free, link));
 	policies_done(x);
 	cache_done(x);
+	free(x->weak);
 	reg_free(x->placement);
 	hmap_done(&x->dropping);
 	while ((s = x->scratch)) {

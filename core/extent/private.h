@@ -104,6 +104,12 @@ struct extents {
 	pthread_t free_thread;
 
 	pthread_mutex_t repair_lock; /* makes W records read-modify-write */
+	/* what replay found weak, before it could be queued; repair_lock */
+	struct weak_extent {
+		struct extent_id id;
+		uint32_t mask;
+	} * weak;
+	size_t n_weak;
 
 	atomic_uint_fast64_t queued_repair, bytes_at_risk;
 	atomic_uint_fast64_t n_reads, n_writes, n_degraded_reads,
@@ -199,7 +205,12 @@ bool fragment_reachable(struct extents *x, const struct fragment_rec *f);
 /* repair.c */
 void repair_queue(struct extents *x, struct xentry *e, uint32_t mask,
 		  enum repair_reason reason);
-/* Count W records at open. */
+/*
+ * Replay found fragments of mask missing or wrong; queued by repair_load(),
+ * as nothing can be committed yet.
+ */
+int repair_remember(struct extents *x, struct extent_id id, uint32_t mask);
+/* Count W records at open, and queue what is remembered. */
 int repair_load(struct extents *x);
 void repair_count(struct extents *x, int64_t extents, int64_t bytes);
 void extents_say(struct extents *x, const char *kind, struct extent_id id,

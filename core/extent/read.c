@@ -294,7 +294,7 @@ int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 			const void *value, size_t value_len)
 {
 	struct extents *x = (struct extents *)ctx;
-	uint32_t good = 0, away = 0;
+	uint32_t good = 0, away = 0, bad = 0;
 	struct extent_rec rec;
 	struct extent_id id;
 	struct xentry *e;
@@ -312,16 +312,19 @@ int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 		scratch_put(x, s);
 		return -ENOMEM;
 	}
-	for (uint32_t i = 0; i < rec.k + rec.m && good < rec.k; ++i) {
+	/* all of them: what a crash kept from the disks must be repaired, and
+	 * no read would ever notice that it is the redundancy that lacks */
+	for (uint32_t i = 0; i < rec.k + rec.m; ++i) {
 		int r = verify_fragment(x, e, i, s->data);
 
 		good += r >= 0;
+		bad |= r < 0 ? 1u << i : 0;
 		away += r == -ENODEV && rec.fragments[i].disk;
 	}
 	scratch_put(x, s);
 	xentry_free(e);
 	if (good >= rec.k)
-		return 0;
+		return bad ? repair_remember(x, id, bad) : 0;
 	/* disks that are away may hold what is missing: it is not for us to
 	 * say that it was never there */
 	return good + away >= rec.k ? -EBUSY : -EUCLEAN;

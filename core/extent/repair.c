@@ -80,6 +80,41 @@ void repair_queue(struct extents *x, struct xentry *e, uint32_t mask,
 			    mask);
 }
 
+int repair_remember(struct extents *x, struct extent_id id, uint32_t mask)
+{
+	struct weak_extent *v;
+	AUTOLOCK(&x->repair_lock);
+
+	v = (struct weak_extent *)realloc(x->weak,
+					  (x->n_weak + 1) * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v[x->n_weak++] = (struct weak_extent){ id, mask };
+	x->weak = v;
+	return 0;
+}
+
+/* Queue what replay left us, as far as it was not dropped after all. */
+static int repair_remembered(struct extents *x)
+{
+	for (size_t i = 0; i < x->n_weak; ++i) {
+		struct extent_rec rec;
+		struct xentry *e;
+
+		if (extent_record(x, x->weak[i].id, &rec) < 0)
+			continue;
+		e = xentry_new(x->weak[i].id, &rec);
+		if (!e)
+			return -ENOMEM;
+		repair_queue(x, e, x->weak[i].mask, REPAIR_UNREADABLE);
+		xentry_free(e);
+	}
+	free(x->weak);
+	x->weak = NULL;
+	x->n_weak = 0;
+	return 0;
+}
+
 static int repair_load_one(void *ctx, const void *key, size_t key_len,
 			   const void *value, size_t value_len)
 {
@@ -99,9 +134,10 @@ static int repair_load_one(void *ctx, const void *key, size_t key_len,
 int repair_load(struct extents *x)
 {
 	struct key all = key_kind('W');
+	int r =
+	    meta_scan(x->meta, all.data, all.len, NULL, 0, repair_load_one, x);
 
-	return meta_scan(x->meta, all.data, all.len, NULL, 0, repair_load_one,
-			 x);
+	return r < 0 ? r : repair_remembered(x);
 }
 
 /* ---- moving a fragment ----------------------------------------------- */
