@@ -67,7 +67,9 @@ parse() {
 
 take_down() {
 	local code=$?
-	trap - EXIT INT TERM
+	trap - EXIT
+	# also for rm: whoever asks twice still gets it all taken down
+	trap '' INT TERM HUP
 	# unshare waits through milder signals; its death is that of all inside
 	[ -z "${inner:-}" ] || kill -KILL "$inner" 2>/dev/null || true
 	[ -z "${inner:-}" ] || wait "$inner" 2>/dev/null || true
