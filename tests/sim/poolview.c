@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names are compared entry by entry with the numbers of their inodes, not as
+ * a sum of paths: a state in which another file has the name is another
+ * state.  An inode whose making nobody answered has no number in the model
+ * and takes the one that is found.
+ */
 #include "poolview.h"
 
 #include <errno.h>
