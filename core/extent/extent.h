@@ -72,6 +72,7 @@ struct disks *extents_disks(struct extents *x);
 
 /* For struct meta_hooks; ctx is the struct extents. */
 void extents_opened_hook(void *ctx, struct meta *m);
+int extents_replayed_hook(void *ctx);
 int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 			const void *value, size_t value_len);
 int extents_sync_failed_hook(void *ctx, struct disk *disk, uint64_t number,

@@ -206,11 +206,11 @@ bool fragment_reachable(struct extents *x, const struct fragment_rec *f);
 void repair_queue(struct extents *x, struct xentry *e, uint32_t mask,
 		  enum repair_reason reason);
 /*
- * Replay found fragments of mask missing or wrong; queued by repair_load(),
- * as nothing can be committed yet.
+ * Replay found fragments of mask missing or wrong; queued by the replayed
+ * hook, as nothing can be committed yet.
  */
 int repair_remember(struct extents *x, struct extent_id id, uint32_t mask);
-/* Count W records at open, and queue what is remembered. */
+/* Count W records at open. */
 int repair_load(struct extents *x);
 void repair_count(struct extents *x, int64_t extents, int64_t bytes);
 void extents_say(struct extents *x, const char *kind, struct extent_id id,

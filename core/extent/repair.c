@@ -94,9 +94,11 @@ int repair_remember(struct extents *x, struct extent_id id, uint32_t mask)
 	return 0;
 }
 
-/* Queue what replay left us, as far as it was not dropped after all. */
-static int repair_remembered(struct extents *x)
+/* As far as it was not dropped after all. */
+int extents_replayed_hook(void *ctx)
 {
+	struct extents *x = (struct extents *)ctx;
+
 	for (size_t i = 0; i < x->n_weak; ++i) {
 		struct extent_rec rec;
 		struct xentry *e;
@@ -109,6 +111,11 @@ static int repair_remembered(struct extents *x)
 		repair_queue(x, e, x->weak[i].mask, REPAIR_UNREADABLE);
 		xentry_free(e);
 	}
+	if (x->n_weak)
+		log_info("extent",
+			 "%zu extents are weak after replay and queued for "
+			 "repair",
+			 x->n_weak);
 	free(x->weak);
 	x->weak = NULL;
 	x->n_weak = 0;
@@ -134,10 +141,12 @@ static int repair_load_one(void *ctx, const void *key, size_t key_len,
 int repair_load(struct extents *x)
 {
 	struct key all = key_kind('W');
-	int r =
-	    meta_scan(x->meta, all.data, all.len, NULL, 0, repair_load_one, x);
 
-	return r < 0 ? r : repair_remembered(x);
+	/* those that replay queued are among them */
+	atomic_store(&x->queued_repair, 0);
+	atomic_store(&x->bytes_at_risk, 0);
+	return meta_scan(x->meta, all.data, all.len, NULL, 0, repair_load_one,
+			 x);
 }
 
 /* ---- moving a fragment ----------------------------------------------- */

@@ -81,6 +81,11 @@ struct meta_hooks {
 	 */
 	void (*closing)(void *ctx, struct batch *b);
 	/*
+	 * All is replayed that will be; what is committed now is durable no
+	 * later than that nobody need judge it again.  May be NULL.
+	 */
+	int (*replayed)(void *ctx);
+	/*
 	 * The store of disk failed to sync what the group (its operations,
 	 * encoded) wrote there.  Commit a batch that makes the extents safe
 	 * elsewhere; the group is answered when that, and all that was

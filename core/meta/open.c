@@ -324,8 +324,12 @@ static int open_with(struct meta *m, struct ckpt_list *ckpts)
 		log_forget(m->logs[i]);
 	truth_done(&t);
 	/* whoever opens next need not doubt the end */
-	if (!r && !m->readonly && m->confirmed < end)
-		r = commit_now(m);
+	if (!r && !m->readonly && m->confirmed < end) {
+		if (m->how.hooks.replayed)
+			r = m->how.hooks.replayed(m->how.hooks.ctx);
+		if (!r)
+			r = commit_now(m);
+	}
 	return r;
 }
 

@@ -32,6 +32,11 @@ static void pool_opened(void *ctx, struct meta *m)
 	extents_opened_hook(((struct pool *)ctx)->extents, m);
 }
 
+static int pool_replayed(void *ctx)
+{
+	return extents_replayed_hook(((struct pool *)ctx)->extents);
+}
+
 static int pool_sync_failed(void *ctx, struct disk *disk, uint64_t number,
 			    const void *ops, size_t len)
 {
@@ -63,6 +68,7 @@ static int pool_open_meta(struct pool *p, bool create)
 		.ctx = p,
 		.opened = pool_opened,
 		.closing = pool_closing,
+		.replayed = pool_replayed,
 		.sync_failed = pool_sync_failed,
 		.durable = pool_durable,
 		.verify_extent = pool_verify,
