@@ -146,11 +146,12 @@ void content_trim(struct inode *in, struct content *c)
 
 void content_free(struct content *c)
 {
-	struct hnode *n;
+	struct hnode *n, *next;
 
-	while ((n = hmap_iter(&c->chunks, NULL))) {
+	for (n = hmap_iter(&c->chunks, NULL); n; n = next) {
 		struct chunk *k = container_of(n, struct chunk, node);
 
+		next = hmap_iter(&c->chunks, n);
 		hmap_remove(&c->chunks, n);
 		map_done(&k->map);
 		free(k);

@@ -43,6 +43,8 @@ struct inode {
 	bool dirty_attr;      /* rec is newer than what was committed */
 	uint64_t disk_size;   /* the size that a commit may write now */
 	atomic_uint marks;    /* tree's own; 0 when it comes into memory */
+	/* tree's own: grows when a change of the names below is committed */
+	atomic_uint_fast64_t names;
 	/* as inode_record() last counted it; exists: not fresh, not gone */
 	struct inode_counted {
 		bool exists;

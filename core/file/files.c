@@ -31,12 +31,14 @@ static void files_init_locks(struct files *f)
 
 static void files_destroy(struct files *f)
 {
-	struct hnode *n;
+	struct hnode *n, *next;
 	struct spare *s;
 
-	while ((n = hmap_iter(&f->inodes, NULL))) {
+	for (n = hmap_iter(&f->inodes, NULL); n; n = next) {
 		struct inode *in = container_of(n, struct inode, node);
 
+		/* from the start each time would pass all that went before */
+		next = hmap_iter(&f->inodes, n);
 		hmap_remove(&f->inodes, n);
 		inode_destroy(in);
 	}

@@ -101,6 +101,14 @@ int name_find(struct tree *t, uint64_t parent, const char *name,
 	return s.cookie ? 0 : -ENOSPC;
 }
 
+int name_again(struct tree *t, const struct inode *dir, const char *name,
+	       uint64_t names, struct slot *slot)
+{
+	if (atomic_load(&dir->names) == names)
+		return 0;
+	return name_find(t, dir->ino, name, slot);
+}
+
 void name_put(struct batch *b, uint64_t parent, uint64_t cookie,
 	      const char *name, uint64_t ino, uint32_t mode)
 {

@@ -93,7 +93,7 @@ struct op {
 		struct inode *in; /* locked */
 		struct inode_rec was;
 		struct inode_counted counted;
-		bool fresh, changed;
+		bool fresh, changed, names;
 	} at[OP_INODES]; /* ascending, no twins */
 	unsigned n;
 	bool committed;
@@ -104,7 +104,7 @@ void op_begin(struct op *op, struct tree *t, struct inode *const *in,
 	      unsigned n);
 /* Its record goes into the batch at the end. */
 struct inode_rec *op_change(struct op *op, struct inode *in);
-/* mtime and ctime, of a directory whose names change */
+/* mtime and ctime, of a directory whose names change: inode.names too */
 struct inode_rec *op_change_names(struct op *op, struct inode *dir);
 int op_commit(struct op *op);
 /* Unlocks; what was not committed is as it was before. */
@@ -142,6 +142,12 @@ int name_check(const char *name);
 bool name_is_dot(const char *name); /* "." or ".." */
 int name_find(struct tree *t, uint64_t parent, const char *name,
 	      struct slot *ret);
+/*
+ * The same under the directory's lock, after a name_find() without it, before
+ * which inode.names was as given: read again only if it has grown.
+ */
+int name_again(struct tree *t, const struct inode *dir, const char *name,
+	       uint64_t names, struct slot *slot);
 void name_put(struct batch *b, uint64_t parent, uint64_t cookie,
 	      const char *name, uint64_t ino, uint32_t mode);
 /* Of an entry of ino, with its parent key.  The directory is locked. */

@@ -32,28 +32,36 @@ void node_unlink(struct op *op, struct inode *in)
 	batch_put(&op->batch, key.data, key.len, value.data, value.len);
 }
 
+struct removal {
+	struct tree *t;
+	struct inode *dir, *in;
+	const char *name;
+	bool is_dir;
+	uint64_t names; /* of dir, before slot was found */
+	struct slot slot;
+};
+
 /* Both locked. */
-static int remove_locked(struct op *op, struct inode *dir, struct inode *in,
-			 const char *name, bool is_dir)
+static int remove_locked(struct op *op, struct removal *m)
 {
-	struct slot s;
+	struct inode *dir = m->dir, *in = m->in;
+	bool is_dir = m->is_dir;
 	int r = dir_check(dir);
 
+	if (!r)
+		r = name_again(m->t, dir, m->name, m->names, &m->slot);
 	if (r < 0)
 		return r;
-	r = name_find(op->t, dir->ino, name, &s);
-	if (r < 0)
-		return r;
-	if (!s.found)
+	if (!m->slot.found)
 		return -ENOENT;
-	if (s.ino != in->ino)
+	if (m->slot.ino != in->ino)
 		return -EAGAIN;
 	if (is_dir != S_ISDIR(in->rec.mode))
 		return is_dir ? -ENOTDIR : -EISDIR;
 	r = is_dir ? name_none(op->t, in->ino) : 0;
 	if (r < 0)
 		return r;
-	r = name_drop(op->t, &op->batch, dir->ino, s.cookie, in->ino);
+	r = name_drop(op->t, &op->batch, dir->ino, m->slot.cookie, in->ino);
 	if (r < 0)
 		return r;
 	node_unlink(op, in);
@@ -63,31 +71,31 @@ static int remove_locked(struct op *op, struct inode *dir, struct inode *in,
 	return op_commit(op);
 }
 
-static int remove_try(struct tree *t, struct inode *dir, struct inode *in,
-		      const char *name, bool is_dir)
+static int remove_try(struct removal *m)
 {
-	struct inode *both[] = { dir, in };
+	struct inode *both[] = { m->dir, m->in };
 	AUTOOP struct op op;
 
-	op_begin(&op, t, both, 2);
-	return remove_locked(&op, dir, in, name, is_dir);
+	op_begin(&op, m->t, both, 2);
+	return remove_locked(&op, m);
 }
 
-static int remove_once(struct tree *t, struct inode *dir, const char *name,
-		       bool is_dir)
+static int remove_once(struct removal *m)
 {
 	AUTOINODE struct inode *in = NULL;
-	struct slot s;
-	int r = name_find(t, dir->ino, name, &s);
+	int r;
 
+	m->names = atomic_load(&m->dir->names);
+	r = name_find(m->t, m->dir->ino, m->name, &m->slot);
 	if (r < 0)
 		return r;
-	if (!s.found)
-		return S_ISDIR(inode_mode(dir)) ? -ENOENT : -ENOTDIR;
-	r = inode_get(t->files, s.ino, &in);
+	if (!m->slot.found)
+		return S_ISDIR(inode_mode(m->dir)) ? -ENOENT : -ENOTDIR;
+	r = inode_get(m->t->files, m->slot.ino, &in);
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
-	r = remove_try(t, dir, in, name, is_dir);
+	m->in = in;
+	r = remove_try(m);
 	if (!r)
 		inode_maybe_reclaim(in);
 	return r;
@@ -96,6 +104,7 @@ static int remove_once(struct tree *t, struct inode *dir, const char *name,
 static int remove_name(struct tree *t, uint64_t parent, const char *name,
 		       bool is_dir)
 {
+	struct removal m = { .t = t, .name = name, .is_dir = is_dir };
 	AUTOINODE struct inode *dir = NULL;
 	int r = tree_writable(t);
 
@@ -106,8 +115,9 @@ static int remove_name(struct tree *t, uint64_t parent, const char *name,
 	r = inode_get(t->files, parent, &dir);
 	if (r < 0)
 		return r;
+	m.dir = dir;
 	for (int i = 0; i < OP_TRIES; i++) {
-		r = remove_once(t, dir, name, is_dir);
+		r = remove_once(&m);
 		if (r != -EAGAIN)
 			return r;
 	}

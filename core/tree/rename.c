@@ -31,6 +31,8 @@ struct move {
 	uint32_t flags;
 	struct inode *in;     /* what moves */
 	struct inode *victim; /* what has the new name, or NULL */
+	struct slot from_slot, to_slot;
+	uint64_t from_names, to_names; /* before the slots were found */
 };
 
 /* Is dir above or the same as ino?  rename_lock is held. */
@@ -154,22 +156,24 @@ static int do_move(struct op *op, const struct move *m, const struct slot *from,
 }
 
 /* All are locked: do the names still say what was found? */
-static int move_locked(struct op *op, const struct move *m)
+static int move_locked(struct op *op, struct move *m)
 {
-	struct slot from = { .found = false }, to = from;
+	const struct slot *from = &m->from_slot, *to = &m->to_slot;
 	int r = dir_check(m->from_dir);
 
 	if (!r)
 		r = dir_check(m->to_dir);
 	if (!r)
-		r = name_find(m->t, m->from_dir->ino, m->from, &from);
+		r = name_again(m->t, m->from_dir, m->from, m->from_names,
+			       &m->from_slot);
 	if (!r)
-		r = name_find(m->t, m->to_dir->ino, m->to, &to);
+		r = name_again(m->t, m->to_dir, m->to, m->to_names,
+			       &m->to_slot);
 	if (r < 0)
 		return r;
-	if (!from.found || from.ino != m->in->ino ||
-	    to.found != (m->victim != NULL) ||
-	    (m->victim && to.ino != m->victim->ino))
+	if (!from->found || from->ino != m->in->ino ||
+	    to->found != (m->victim != NULL) ||
+	    (m->victim && to->ino != m->victim->ino))
 		return -EAGAIN;
 	r = check_replace(m);
 	if (r < 0)
@@ -177,13 +181,13 @@ static int move_locked(struct op *op, const struct move *m)
 	(void)op_change_names(op, m->from_dir);
 	(void)op_change_names(op, m->to_dir);
 	if (m->flags & DYNFS_RENAME_EXCHANGE)
-		do_exchange(op, m, &from, &to);
+		do_exchange(op, m, from, to);
 	else
-		r = do_move(op, m, &from, &to);
+		r = do_move(op, m, from, to);
 	return r < 0 ? r : op_commit(op);
 }
 
-static int move_try(const struct move *m)
+static int move_try(struct move *m)
 {
 	struct inode *all[] = { m->from_dir, m->to_dir, m->in, m->victim };
 	AUTOOP struct op op;
@@ -193,16 +197,15 @@ static int move_try(const struct move *m)
 }
 
 static int find_inode(struct tree *t, const struct inode *dir, const char *name,
-		      struct inode **ret)
+		      struct slot *slot, struct inode **ret)
 {
-	struct slot s = { .found = false };
-	int r = name_find(t, dir->ino, name, &s);
+	int r = name_find(t, dir->ino, name, slot);
 
 	if (r < 0)
 		return r;
-	if (!s.found)
+	if (!slot->found)
 		return -ENOENT;
-	r = inode_get(t->files, s.ino, ret);
+	r = inode_get(t->files, slot->ino, ret);
 	return r == -ENOENT ? -EAGAIN : r;
 }
 
@@ -225,7 +228,7 @@ static bool wants_settling(const struct move *m)
 }
 
 /* Both names were found; rename_lock is held if a directory goes elsewhere. */
-static int move_found(const struct move *m)
+static int move_found(struct move *m)
 {
 	int r = check_loop(m);
 
@@ -245,11 +248,14 @@ static int move_once(struct move *m)
 {
 	AUTOINODE struct inode *in = NULL;
 	AUTOINODE struct inode *victim = NULL;
-	int r = find_inode(m->t, m->from_dir, m->from, &in);
+	int r;
 
+	m->from_names = atomic_load(&m->from_dir->names);
+	m->to_names = atomic_load(&m->to_dir->names);
+	r = find_inode(m->t, m->from_dir, m->from, &m->from_slot, &in);
 	if (r < 0)
 		return r;
-	r = find_inode(m->t, m->to_dir, m->to, &victim);
+	r = find_inode(m->t, m->to_dir, m->to, &m->to_slot, &victim);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	m->in = in;

@@ -58,6 +58,7 @@ void op_begin(struct op *op, struct tree *t, struct inode *const *in,
 		o->counted = o->in->counted;
 		o->fresh = o->in->fresh;
 		o->changed = false;
+		o->names = false;
 	}
 	/* with the locks: times of one inode never run backwards */
 	op->now = files_now(t->files);
@@ -75,6 +76,9 @@ struct inode_rec *op_change_names(struct op *op, struct inode *dir)
 {
 	struct inode_rec *rec = op_change(op, dir);
 
+	for (unsigned i = 0; i < op->n; i++)
+		if (op->at[i].in == dir)
+			op->at[i].names = true;
 	rec->mtime = op->now;
 	rec->ctime = op->now;
 	return rec;
@@ -103,6 +107,9 @@ void op_end(struct op *op)
 			o->in->fresh = o->fresh;
 			o->in->dirty_attr = !o->fresh;
 		}
+		/* after the commit: who saw it grown sees the names, too */
+		if (op->committed && o->names)
+			atomic_fetch_add(&o->in->names, 1);
 		(void)pthread_mutex_unlock(&o->in->lock);
 	}
 	op->n = 0;

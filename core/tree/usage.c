@@ -57,9 +57,10 @@ int usage_init(struct tree *t)
 
 static void forget_all(struct usage *u)
 {
-	struct hnode *n;
+	struct hnode *n, *next;
 
-	while ((n = hmap_iter(&u->map, NULL)) != NULL) {
+	for (n = hmap_iter(&u->map, NULL); n; n = next) {
+		next = hmap_iter(&u->map, n);
 		hmap_remove(&u->map, n);
 		free(container_of(n, struct counter, node));
 	}
