@@ -180,7 +180,7 @@ static int move_locked(struct op *op, struct move *m)
 		return r;
 	(void)op_change_names(op, m->from_dir);
 	(void)op_change_names(op, m->to_dir);
-	if (m->flags & DYNFS_RENAME_EXCHANGE)
+	if (m->victim && (m->flags & DYNFS_RENAME_EXCHANGE))
 		do_exchange(op, m, from, to);
 	else
 		r = do_move(op, m, from, to);
@@ -253,10 +253,10 @@ static int move_once(struct move *m)
 	m->from_names = atomic_load(&m->from_dir->names);
 	m->to_names = atomic_load(&m->to_dir->names);
 	r = find_inode(m->t, m->from_dir, m->from, &m->from_slot, &in);
-	if (r < 0)
+	if (r)
 		return r;
 	r = find_inode(m->t, m->to_dir, m->to, &m->to_slot, &victim);
-	if (r < 0 && r != -ENOENT)
+	if (r && r != -ENOENT)
 		return r;
 	m->in = in;
 	m->victim = victim;
