@@ -122,6 +122,17 @@ void tpool_add_list(struct tpool *p, struct list *works)
 		(void)pthread_cond_broadcast(&p->wake);
 }
 
+bool tpool_take(struct tpool *p, struct work *w)
+{
+	bool queued;
+	AUTOLOCK(&p->lock);
+
+	/* what was taken from the queue is alone in its ring */
+	queued = !list_empty(&w->link);
+	list_remove(&w->link);
+	return queued;
+}
+
 void tpool_drain(struct tpool *p)
 {
 	AUTOLOCK(&p->lock);

@@ -24,6 +24,11 @@ void tpool_free(struct tpool *p);
 void tpool_add(struct tpool *p, struct work *w);
 /* Many at the price of one wake-up. */
 void tpool_add_list(struct tpool *p, struct list *works);
+/*
+ * Take back what no worker has begun: true, and it is the caller's again.
+ * False when it runs or ran: w must still be there to ask.
+ */
+bool tpool_take(struct tpool *p, struct work *w);
 /* Wait until nothing is queued or running. */
 void tpool_drain(struct tpool *p);
 

@@ -106,17 +106,19 @@ static int open_one(struct opening *o, const char *path,
 static int open_entry(struct opening *o, const struct disks_entry *e)
 {
 	int r = entry_check(e);
-	char *why;
+	struct absent *a = &o->absent[o->n_absent];
 
 	if (r < 0)
 		return r;
 	r = open_one(o, e->path, e);
 	if (!is_absence(r))
 		return r;
-	why = strdup(fail_text(r));
-	if (!why)
+	a->entry = e;
+	a->err = r;
+	a->why = strdup(fail_text(r));
+	if (!a->why)
 		return -ENOMEM;
-	o->absent[o->n_absent++] = (struct absent){ e, r, why };
+	o->n_absent++;
 	return 0;
 }
 

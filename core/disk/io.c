@@ -4,9 +4,11 @@
  *
  * What belongs to one disk is one chain, run by one thread and given to the
  * store as one vector, so that a store can merge it and disks do not wait for
- * each other.  Whoever waits runs one of the chains: a read from one disk
- * never leaves the caller's thread, and of the n fragments of a write n-1 are
- * handed over at the price of one wake-up.
+ * each other.  Whoever waits runs one of the chains, so a read from one disk
+ * never leaves the caller's thread; the others are offered to the set's
+ * threads and taken back if none has begun.  When the pages are in memory the
+ * caller is done before a thread wakes up, and when they are not the disks
+ * work at once: nobody has to guess which it will be.
  */
 #include <disk/private.h>
 
@@ -16,6 +18,7 @@
 #include <errno.h>
 
 #define IO_VECTOR 64u /* operations of one store call */
+#define IO_SHARES 16u /* chains that can be taken back */
 
 struct disk_wait {
 	pthread_mutex_t lock; /* guards pending */
@@ -173,6 +176,22 @@ static void start_async(struct list *chains, struct list *blocking)
 	}
 }
 
+/* A chain on offer.  Not in the operation: done() may have freed that. */
+struct share {
+	struct work work;
+	struct disk_op *head;
+};
+
+static void share_work(struct work *w)
+{
+	chain_run(container_of(w, struct share, work)->head);
+}
+
+static struct disk_op *pop_chain(struct list *chains)
+{
+	return container_of(list_pop(chains), struct disk_op, work.link);
+}
+
 static void wait_all(struct disk_wait *w)
 {
 	(void)pthread_mutex_lock(&w->lock);
@@ -183,11 +202,43 @@ static void wait_all(struct disk_wait *w)
 	(void)pthread_mutex_destroy(&w->lock);
 }
 
+/*
+ * All of them, by this thread as far as others are not faster, and wait for
+ * everything.  A thread that has taken a share may not have looked at it yet
+ * when we find it gone: shares live until the last operation is over.
+ */
+static void run_and_wait(struct disks *d, struct list *chains,
+			 struct disk_wait *w)
+{
+	struct share share[IO_SHARES];
+	struct disk_op *mine = NULL;
+	struct list offer;
+	uint32_t n = 0;
+
+	list_init(&offer);
+	if (!list_empty(chains))
+		mine = pop_chain(chains);
+	for (; n < IO_SHARES && !list_empty(chains); ++n) {
+		share[n].head = pop_chain(chains);
+		share[n].work.run = share_work;
+		list_push(&offer, &share[n].work.link);
+	}
+	list_splice(&offer, chains);
+	if (!list_empty(&offer))
+		tpool_add_list(d->io, &offer);
+	if (mine)
+		chain_run(mine);
+	/* from the end, where the others come last */
+	for (uint32_t i = n; i-- > 0;)
+		if (tpool_take(d->io, &share[i].work))
+			chain_run(share[i].head);
+	wait_all(w);
+}
+
 void disks_submit(struct disks *d, struct disk_op *const *ops, uint32_t n,
 		  bool wait)
 {
 	struct disk_wait w = { .pending = n };
-	struct disk_op *mine = NULL;
 	struct list chains, blocking;
 
 	list_init(&chains);
@@ -197,24 +248,23 @@ void disks_submit(struct disks *d, struct disk_op *const *ops, uint32_t n,
 		(void)pthread_cond_init(&w.over, NULL);
 	}
 	for (uint32_t i = 0; i < n; ++i) {
-		ops[i]->wait = wait ? &w : NULL;
-		if (op_allowed(ops[i])) {
-			chain_add(&chains, ops[i], ops[i]->wait);
+		struct disk_op *o = ops[i];
+
+		o->wait = wait ? &w : NULL;
+		if (op_allowed(o)) {
+			chain_add(&chains, o, o->wait);
 		} else {
-			ops[i]->op.result = -ENODEV;
-			op_over(ops[i]);
+			o->op.result = -ENODEV;
+			op_over(o);
 		}
 	}
 	start_async(&chains, &blocking);
-	if (wait && !list_empty(&blocking))
-		mine = container_of(list_pop(&blocking), struct disk_op,
-				    work.link);
-	if (!list_empty(&blocking))
-		tpool_add_list(d->io, &blocking);
-	if (mine)
-		chain_run(mine);
-	if (wait)
-		wait_all(&w);
+	if (!wait) {
+		if (!list_empty(&blocking))
+			tpool_add_list(d->io, &blocking);
+		return;
+	}
+	run_and_wait(d, &blocking, &w);
 }
 
 uint64_t disk_mark(struct disk *k)

@@ -116,31 +116,37 @@ static int members_copy(const struct label *from, struct label *to)
 	return 0;
 }
 
-int label_copy(const struct label *from, struct label *ret)
+/* All that to has is its own after this, also when it fails. */
+static int owned_copy(const struct label *from, struct label *to)
 {
-	CLEANUP(label_done) struct label l = *from;
 	int r;
 
-	l.features = (struct features){ 0 };
-	l.insync = l.before = NULL;
-	l.members = NULL;
-	l.n_members = 0;
-	l.pool_name = strdup(from->pool_name ? from->pool_name : "");
-	l.store = strdup(from->store ? from->store : "");
-	if (!l.pool_name || !l.store)
+	to->features = (struct features){ 0 };
+	to->insync = to->before = NULL;
+	to->members = NULL;
+	to->n_members = 0;
+	to->pool_name = strdup(from->pool_name ? from->pool_name : "");
+	to->store = strdup(from->store ? from->store : "");
+	if (!to->pool_name || !to->store)
 		return -ENOMEM;
-	r = features_copy(&from->features, &l.features);
+	r = features_copy(&from->features, &to->features);
 	if (!r)
-		r = ids_copy(from->insync, from->n_insync, &l.insync);
+		r = ids_copy(from->insync, from->n_insync, &to->insync);
 	if (!r)
-		r = ids_copy(from->before, from->n_before, &l.before);
-	if (!r)
-		r = members_copy(from, &l);
+		r = ids_copy(from->before, from->n_before, &to->before);
+	return r < 0 ? r : members_copy(from, to);
+}
+
+int label_copy(const struct label *from, struct label *ret)
+{
+	struct label l = *from;
+	int r = owned_copy(from, &l);
+
 	if (r < 0)
-		return r;
-	*ret = l;
-	l = (struct label){ 0 };
-	return 0;
+		label_done(&l);
+	else
+		*ret = l;
+	return r;
 }
 
 struct member *label_member(const struct label *l, uint32_t id)
