@@ -153,21 +153,6 @@ void log_disk_free(struct log_disk *d)
 	free(d);
 }
 
-/*
- * The ballast is there for this moment: without log nobody could even
- * delete.
- */
-static bool give_up_ballast(struct log_disk *d)
-{
-	AUTOFREE char *path = str_path(d->disk->path, "ballast");
-
-	if (!path || d->os->unlink(d->os, path))
-		return false;
-	log_warn("meta", "%s is full: its ballast was given up for the log",
-		 d->disk->path);
-	return true;
-}
-
 static int make_room(struct log_disk *d, uint64_t upto)
 {
 	uint64_t room = upto - upto % AHEAD + AHEAD;
@@ -183,7 +168,8 @@ static int make_room(struct log_disk *d, uint64_t upto)
 		r = d->os->allocate(d->os, d->fd, DYNFS_OS_ALLOC, d->room,
 				    room - d->room);
 	}
-	if (r == -ENOSPC && give_up_ballast(d))
+	/* without log nobody could even delete */
+	if (r == -ENOSPC && !disk_release_ballast(d->disk))
 		r = d->os->allocate(d->os, d->fd, DYNFS_OS_ALLOC, d->room,
 				    room - d->room);
 	if (r && r != -EOPNOTSUPP)

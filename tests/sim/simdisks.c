@@ -279,6 +279,12 @@ void disk_suspect(struct disk *k, const char *why, int err)
 	(void)atomic_compare_exchange_strong(&k->health, &online, DISK_SUSPECT);
 }
 
+int disk_release_ballast(struct disk *k)
+{
+	(void)k;
+	return -ENOENT;
+}
+
 uint64_t disk_mark(struct disk *k)
 {
 	(void)k;

@@ -26,6 +26,15 @@ static struct log_disk *logs[DISKS];
 static const struct uuid pool = { "the pool of test" };
 static uint8_t sums[64][SUM128_LEN]; /* by number */
 
+/* The disks here are no members of a pool. */
+int disk_release_ballast(struct disk *k)
+{
+	const struct dynfs_os *os = simos_os(sim);
+
+	assert_string_equal(k->path, "/a");
+	return os->unlink(os, "/a/ballast");
+}
+
 static int setup(void **state)
 {
 	static char *const path[DISKS] = { "/a", "/b", "/c" };
@@ -303,6 +312,7 @@ static uint64_t rng;
 
 static uint64_t dice(uint64_t n)
 {
+	assert_true(n > 0);
 	uint64_t x = rng += 0x9e3779b97f4a7c15u;
 
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;

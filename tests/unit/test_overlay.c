@@ -149,54 +149,71 @@ static void compare(struct overlay *o, const struct cell *cells)
 	assert_int_equal(n, want);
 }
 
+static void random_group(struct overlay *o, uint64_t number, struct list *group,
+			 struct cell *cells)
+{
+	AUTOBATCH struct batch b;
+
+	batch_init(&b);
+	list_init(group);
+	for (unsigned n = (unsigned)dice(300); n; n--) {
+		unsigned i = (unsigned)dice(KEYS);
+		char key[16];
+		size_t len = key_of(i, key);
+
+		cells[i] = (struct cell){ number, dice(3) > 0, dice(1000) };
+		if (cells[i].is_put)
+			batch_put(&b, key, len, &cells[i].value, 8);
+		else
+			batch_delete(&b, key, len);
+	}
+	insert(o, &b, number, group);
+}
+
+static void drop_group(struct overlay *o, uint64_t number, struct list *group,
+		       struct cell *cells)
+{
+	overlay_drop(o, group);
+	for (unsigned i = 0; i < KEYS; i++)
+		if (cells[i].number == number)
+			cells[i].number = 0;
+}
+
+static void get_all(struct overlay *o, const struct cell *cells)
+{
+	AUTOBUF struct buf v = BUF_INIT;
+
+	for (unsigned i = 0; i < KEYS; i++) {
+		char key[16];
+		size_t len = key_of(i, key);
+		int r = overlay_get(o, key, len, &v);
+		int want = cells[i].is_put ? 1 : 0;
+
+		assert_int_equal(r, cells[i].number ? want : -ENOENT);
+		if (r == 1)
+			assert_memory_equal(v.data, &cells[i].value, 8);
+	}
+}
+
 static void random_groups_come_and_go_as_in_a_model(void **state)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
 	const char *given = getenv("DYNFS_SEED");
 	struct cell cells[KEYS] = { 0 };
 	struct list groups[GROUPS + 1];
 	struct overlay o;
 	uint64_t oldest = 1;
-	AUTOBATCH struct batch b;
-	AUTOBUF struct buf v = BUF_INIT;
 
 	(void)state;
 	rng = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
 	print_message("DYNFS_SEED=%" PRIu64 "\n", rng);
-	batch_init(&b);
 	assert_int_equal(overlay_init(&o), 0);
 	for (uint64_t g = 1; g <= GROUPS; g++) {
-		list_init(&groups[g]);
-		for (unsigned n = (unsigned)dice(300); n; n--) {
-			unsigned i = (unsigned)dice(KEYS);
-			char key[16];
-			size_t len = key_of(i, key);
-
-			cells[i] = (struct cell){ g, dice(3) > 0, dice(1000) };
-			if (cells[i].is_put)
-				batch_put(&b, key, len, &cells[i].value, 8);
-			else
-				batch_delete(&b, key, len);
-		}
-		insert(&o, &b, g, &groups[g]);
-		while (oldest < g && dice(2)) {
-			overlay_drop(&o, &groups[oldest]);
-			for (unsigned i = 0; i < KEYS; i++)
-				if (cells[i].number == oldest)
-					cells[i].number = 0;
-			oldest++;
-		}
+		random_group(&o, g, &groups[g], cells);
+		for (; oldest < g && dice(2); oldest++)
+			drop_group(&o, oldest, &groups[oldest], cells);
 		compare(&o, cells);
-		for (unsigned i = 0; i < KEYS; i++) {
-			char key[16];
-			size_t len = key_of(i, key);
-			int r = overlay_get(&o, key, len, &v);
-
-			assert_int_equal(r, !cells[i].number  ? -ENOENT
-					    : cells[i].is_put ? 1
-							      : 0);
-			if (r == 1)
-				assert_memory_equal(v.data, &cells[i].value, 8);
-		}
+		get_all(&o, cells);
 	}
 	overlay_done(&o);
 }
