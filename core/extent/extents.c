@@ -176,9 +176,11 @@ void scratch_put(struct extents *x, struct scratch *s)
 /* The bits change with every epoch, so also when membership changes. */
 struct extent_id extent_new_id(struct extents *x)
 {
-	uint64_t bits = disks_epoch_bits(x->how.disks);
+	uint64_t bits;
 
+	/* read under the lock: an older answer must not set the counter back */
 	AUTOLOCK(&x->id_lock);
+	bits = disks_epoch_bits(x->how.disks);
 	if (bits != x->id_epoch) {
 		x->id_epoch = bits;
 		x->id_counter = 0;

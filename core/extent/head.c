@@ -144,6 +144,20 @@ int head_root(const struct policy *p, struct extent_id id, uint32_t index,
 	return r;
 }
 
+/* The sum is made with its own field zero. */
+static int head_check(const uint8_t *h, size_t len)
+{
+	uint8_t sum[SUM128_LEN], *copy = (uint8_t *)malloc(len);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, h, len);
+	memset(copy + HEAD_SUM, 0, SUM128_LEN);
+	sum128(copy, len, sum);
+	free(copy);
+	return memcmp(sum, h + HEAD_SUM, SUM128_LEN) ? -EUCLEAN : 0;
+}
+
 int head_owners(const void *head, size_t len, struct extent_owner **ret,
 		uint32_t *ret_n)
 {
@@ -152,7 +166,8 @@ int head_owners(const void *head, size_t len, struct extent_owner **ret,
 	uint64_t at;
 	uint32_t n;
 
-	if (len < HEAD_FIXED_BYTES || memcmp(h, "DYNFFRAG", 8))
+	if (len < HEAD_FIXED_BYTES || memcmp(h, "DYNFFRAG", 8) != 0 ||
+	    head_check(h, len) < 0)
 		return -EUCLEAN;
 	at = get_le32(h + HEAD_OWNERS);
 	n = get_le32(h + HEAD_N_OWNERS);

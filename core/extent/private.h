@@ -98,8 +98,8 @@ struct extents {
 
 	pthread_mutex_t free_lock; /* the list and the flags */
 	pthread_cond_t free_wake;
-	struct list frees; /* struct pending_free, oldest first */
-	uint64_t n_frees, durable;
+	struct list frees;           /* struct pending_free, oldest first */
+	uint64_t n_frees, confirmed; /* a durable record says so */
 	bool free_stop, free_running;
 	pthread_t free_thread;
 

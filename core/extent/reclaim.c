@@ -43,9 +43,11 @@ void reclaim_add(struct extents *x, struct extent_id id, uint64_t salt,
 void extents_durable_hook(void *ctx, uint64_t number)
 {
 	struct extents *x = (struct extents *)ctx;
+	uint64_t confirmed = meta_confirmed_number(x->meta);
 
+	(void)number;
 	AUTOLOCK(&x->free_lock);
-	x->durable = number;
+	x->confirmed = confirmed;
 	(void)pthread_cond_signal(&x->free_wake);
 }
 
@@ -192,8 +194,7 @@ static uint32_t reclaim_take(struct extents *x, struct list *due)
 		struct pending_free *f =
 		    container_of(l, struct pending_free, link);
 
-		/* confirmed by the record of the group after it */
-		if (f->number && x->durable <= f->number)
+		if (f->number && x->confirmed < f->number)
 			break;
 		list_remove(l);
 		list_push(due, l);

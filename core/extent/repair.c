@@ -307,6 +307,31 @@ static int move_fragment(struct extents *x, struct xentry *e, uint32_t index,
 	return r;
 }
 
+/*
+ * The place that a fragment leaves is freed like a dropped one.  The batch
+ * goes into the open group or the one after it.
+ */
+static int free_place(struct extents *x, struct extent_id id, uint32_t index,
+		      const struct fragment_rec *old, struct batch *b)
+{
+	struct extent_id fresh = extent_new_id(x);
+	uint64_t salt = hash_u64(fresh.epoch) ^ fresh.counter;
+	struct key key = key_free(id, salt ? salt : 1);
+	struct free_rec rec = { .n = 1 };
+	AUTOBUF struct buf value = BUF_INIT;
+
+	rec.at[0].disk = old->disk;
+	rec.at[0].index = index;
+	rec.at[0].place = old->place;
+	free_rec_put(&value, &rec);
+	if (buf_error(&value) < 0)
+		return -ENOMEM;
+	batch_put(b, key.data, key.len, value.data, value.len);
+	reclaim_add(x, id, salt ? salt : 1, meta_open_number(x->meta) + 1,
+		    &rec);
+	return b->error;
+}
+
 /* Puts the record with fragment index elsewhere, or missing and queued. */
 static int resettle(struct extents *x, struct xentry *e, uint32_t index,
 		    struct batch *b)
@@ -320,6 +345,8 @@ static int resettle(struct extents *x, struct xentry *e, uint32_t index,
 
 	key = key_on_disk(rec.fragments[index].disk, e->id, (uint16_t)index);
 	batch_delete(b, key.data, key.len);
+	if (free_place(x, e->id, index, &rec.fragments[index], b) < 0)
+		return -ENOMEM;
 	if (r >= 0) {
 		rec.fragments[index] = moved;
 		key = key_on_disk(moved.disk, e->id, (uint16_t)index);
