@@ -268,16 +268,21 @@ static int catch_up(struct meta *m, const struct truth *t, uint64_t c,
 
 	if (to) {
 		r = replay(m, to, t, m->applied + 1, certain);
-		if (!r && m->applied < certain)
+		if (!r && m->applied < certain) {
+			m->replayed += certain - m->applied;
 			m->applied = certain;
+		}
 	}
 	if (!r)
 		r = replay_verify(m, t, certain, ret_end);
 	if (r)
 		return r;
-	/* the same again when the judge made it read-only */
-	return m->readonly ? replay(m, NULL, t, m->applied + 1, *ret_end)
-			   : adopt(m, t, *ret_end);
+	if (!m->readonly)
+		return adopt(m, t, *ret_end);
+	/* also when the judge has made it so */
+	if (*ret_end > m->applied)
+		m->replayed += *ret_end - m->applied;
+	return replay(m, NULL, t, m->applied + 1, *ret_end);
 }
 
 static int start_at(struct meta *m, const struct truth *t, uint64_t end,
