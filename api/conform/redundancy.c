@@ -161,6 +161,39 @@ static bool stripe_all(struct conform *c, struct inst *i, struct stripe *s,
 	return good;
 }
 
+/* Ranges one by one give what the whole gave; and copies are copies. */
+static bool stripe_by_ranges(struct conform *c, struct inst *i,
+			     struct stripe *s, size_t step)
+{
+	uint8_t *shard[TOTAL];
+
+	for (uint32_t n = s->k; n < s->k + s->m; n++)
+		memset(s->shard[n], 0xdb, s->len);
+	for (size_t at = 0; at < s->len; at += step) {
+		size_t len = s->len - at < step ? s->len - at : step;
+
+		for (uint32_t n = 0; n < s->k + s->m; n++)
+			shard[n] = s->shard[n] + at;
+		if (ops_of(i)->encode(i->self, s->k, s->m, shard, len))
+			return no(c, "%u+%u: encode() of a range fails: %s",
+				  s->k, s->m, i->host.fail_text);
+	}
+	for (uint32_t n = 0; n < s->k + s->m; n++)
+		if (memcmp(s->shard[n], s->right[n], s->len) != 0)
+			return no(c,
+				  "%u+%u: shard %u made in ranges of %zu "
+				  "bytes is not that made at once",
+				  s->k, s->m, n, step);
+	for (uint32_t n = 1;
+	     ops_of(i)->caps & DYNFS_REDUNDANCY_COPIES && n < s->k + s->m; n++)
+		if (memcmp(s->right[n], s->right[0], s->len) != 0)
+			return no(c,
+				  "COPIES is declared, but shard %u of %u "
+				  "is none",
+				  n, s->k + s->m);
+	return true;
+}
+
 static bool geometry_works(struct conform *c, struct inst *i, uint32_t k,
 			   uint32_t m, const struct dynfs_redundancy_limits *l)
 {
@@ -186,6 +219,10 @@ static bool geometry_works(struct conform *c, struct inst *i, uint32_t k,
 		good =
 		    !stripe_encode(i, &s) ||
 		    no(c, "%u+%u: encode() fails: %s", k, m, i->host.fail_text);
+		good = good &&
+		       stripe_by_ranges(c, i, &s,
+					quantum % l->align ? quantum * l->align
+							   : quantum);
 		good = good && stripe_all(c, i, &s, &rng);
 		stripe_done(&s);
 	}
@@ -204,17 +241,20 @@ static bool limits_make_sense(struct conform *c)
 		return false;
 	if (limits_of(&i, &l))
 		return no(c, "limits() fails: %s", i.host.fail_text);
-	good = (l.size == sizeof(l) || no(c, "it changed size")) &&
-	       ((l.data_min && l.data_min <= l.data_max) ||
-		no(c, "k from %u to %u", l.data_min, l.data_max)) &&
-	       (l.check_min <= l.check_max ||
-		no(c, "m from %u to %u", l.check_min, l.check_max)) &&
-	       ((l.total_max && l.total_max <= TOTAL) ||
-		no(c, "k+m up to %u", l.total_max)) &&
-	       ((l.align && !(l.align & (l.align - 1)) && l.align <= 4096) ||
-		no(c, "alignment %u", l.align)) &&
-	       ((l.quantum && l.quantum <= SHARD_MAX) ||
-		no(c, "quantum %u", l.quantum));
+	good =
+	    (l.size == sizeof(l) || no(c, "it changed size")) &&
+	    ((l.data_min && l.data_min <= l.data_max) ||
+	     no(c, "k from %u to %u", l.data_min, l.data_max)) &&
+	    (l.data_max == 1 || !(ops_of(&i)->caps & DYNFS_REDUNDANCY_COPIES) ||
+	     no(c, "COPIES is declared, but k goes up to %u", l.data_max)) &&
+	    (l.check_min <= l.check_max ||
+	     no(c, "m from %u to %u", l.check_min, l.check_max)) &&
+	    ((l.total_max && l.total_max <= TOTAL) ||
+	     no(c, "k+m up to %u", l.total_max)) &&
+	    ((l.align && !(l.align & (l.align - 1)) && l.align <= 4096) ||
+	     no(c, "alignment %u", l.align)) &&
+	    ((l.quantum && l.quantum <= SHARD_MAX) ||
+	     no(c, "quantum %u", l.quantum));
 	return inst_free(c, &i) && good;
 }
 
@@ -405,13 +445,13 @@ static const char *incomplete(const struct dynfs_plugin *p)
 {
 	const struct dynfs_redundancy_ops *o = p->redundancy;
 
-	return o->size < sizeof(*o) ? "size is too short"
-	       : o->caps            ? "a capability is unknown"
-	       : !o->limits         ? "limits() is missing"
-	       : !o->check          ? "check() is missing"
-	       : !o->encode         ? "encode() is missing"
-	       : !o->rebuild        ? "rebuild() is missing"
-				    : NULL;
+	return o->size < sizeof(*o)                 ? "size is too short"
+	       : o->caps & ~DYNFS_REDUNDANCY_COPIES ? "a capability is unknown"
+	       : !o->limits                         ? "limits() is missing"
+	       : !o->check                          ? "check() is missing"
+	       : !o->encode                         ? "encode() is missing"
+	       : !o->rebuild                        ? "rebuild() is missing"
+						    : NULL;
 }
 
 static const struct check checks[] = {

@@ -216,6 +216,7 @@ static void root_text(const uint8_t *root, uint32_t len, char *out)
 
 static json_t *show_fragments(struct extents *x, const struct extent_rec *r)
 {
+	const struct policy *p = extents_policy(x, r->stored_as);
 	json_t *rows = json_array();
 	struct extent_state s;
 
@@ -229,9 +230,9 @@ static json_t *show_fragments(struct extents *x, const struct extent_rec *r)
 		    rows,
 		    json_pack(
 			"{si ss so ss ss}", "index", (int)i, "role",
-			r->k == 1  ? "copy"
-			: i < r->k ? "data"
-				   : "check",
+			p && p->copies ? "copy"
+			: i < r->k     ? "data"
+				       : "check",
 			"disk", f->disk ? json_integer(f->disk) : json_null(),
 			"state", s.present >> i & 1 ? "present" : "missing",
 			"root", root));

@@ -36,6 +36,7 @@ struct policy {
 	char name[POLICY_NAME_MAX + 1];
 	uint32_t k, m, block_bytes, digest_len;
 	uint32_t quantum, align; /* of the redundancy plugin */
+	bool copies;             /* every fragment has the same payload */
 	struct reg_inst *redundancy, *checksum;
 	const struct policy *degraded; /* NULL: refuse */
 	char spec[128];                /* "erasure:4+2" */

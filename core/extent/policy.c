@@ -121,6 +121,25 @@ static void policy_names(struct policy_entry *e)
 	buf_put_str(&e->names, "", 0);
 }
 
+/* What the plugins make of it.  Blocks are encoded and read one by one. */
+static int policy_units(struct policy *p)
+{
+	const struct dynfs_redundancy_limits *l =
+	    reg_redundancy_limits(p->redundancy);
+
+	p->digest_len = reg_checksum_len(p->checksum);
+	p->quantum = policy_quantum(p->redundancy);
+	p->align = l->align;
+	p->copies =
+	    reg_redundancy_caps(p->redundancy) & DYNFS_REDUNDANCY_COPIES;
+	if (p->block_bytes % l->quantum)
+		return fail(-EINVAL,
+			    "blocks of %u bytes are no multiple of the %u "
+			    "that the redundancy works in",
+			    p->block_bytes, l->quantum);
+	return 0;
+}
+
 /* Instances and derived facts; rec, and settings for the options. */
 static int policy_make(struct extents *x, const struct policy_rec *rec,
 		       const struct reg_setting *set, uint32_t n_set,
@@ -145,14 +164,13 @@ static int policy_make(struct extents *x, const struct policy_rec *rec,
 	if (r >= 0)
 		r = policy_plugin(x, REG_CHECKSUM, rec->checksum, rec->name,
 				  NULL, 0, &p->checksum);
+	if (r >= 0)
+		r = policy_units(p);
 	if (r < 0) {
 		policy_entry_free(e);
 		return fail_wrap(r, "policy %s", rec->name);
 	}
-	p->digest_len = reg_checksum_len(p->checksum);
-	p->quantum = policy_quantum(p->redundancy);
-	p->align = reg_redundancy_limits(p->redundancy)->align;
-	if (p->k == 1)
+	if (p->copies)
 		(void)snprintf(p->spec, sizeof(p->spec), "%s:%u",
 			       rec->redundancy, p->m + 1);
 	else

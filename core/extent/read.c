@@ -56,11 +56,11 @@ static bool piece_fits(const struct piece *p)
 
 /* Copies: which one to read.  Else the piece's own fragment. */
 static uint32_t fragment_for(struct extents *x, const struct extent_rec *r,
-			     uint32_t piece)
+			     bool copies, uint32_t piece)
 {
 	uint32_t best = piece, least = UINT32_MAX;
 
-	if (r->k > 1)
+	if (!copies)
 		return piece;
 	for (uint32_t i = 0; i < r->k + r->m; ++i) {
 		uint32_t busy;
@@ -80,6 +80,7 @@ static uint32_t fragment_for(struct extents *x, const struct extent_rec *r,
 struct reading {
 	struct extents *x;
 	struct xentry *e;
+	bool copies;       /* any fragment serves for any other */
 	uint32_t first, n; /* pieces */
 	struct piece piece[FRAGMENTS_MAX];
 	struct fragio io[FRAGMENTS_MAX];
@@ -119,7 +120,7 @@ static int reading_healthy(struct reading *g)
 		struct piece *p = &g->piece[i];
 
 		g->io[i] = (struct fragio){
-			.index = fragment_for(g->x, r, g->first + i),
+			.index = fragment_for(g->x, r, g->copies, g->first + i),
 			.from = p->bfrom,
 			.to = p->bto,
 			.buf = piece_fits(p) ? p->out : at,
@@ -197,7 +198,7 @@ static int reading_run(struct reading *g)
 	uint32_t missing = 0;
 	int r = -EUCLEAN;
 
-	for (uint32_t i = 0; i < g->n && g->e->rec.k > 1; ++i)
+	for (uint32_t i = 0; i < g->n && !g->copies; ++i)
 		if (!fragment_reachable(g->x,
 					&g->e->rec.fragments[g->first + i]))
 			missing |= 1u << (g->first + i);
@@ -241,11 +242,14 @@ static int extent_read_once(struct extents *x, struct extent_id id,
 			    uint32_t offset, uint32_t len, void *to)
 {
 	struct reading g = { .x = x };
+	const struct policy *p;
 	uint32_t last;
 	int r = cache_get(x, id, &g.e);
 
 	if (r < 0)
 		return r;
+	p = policies_find(x, g.e->rec.stored_as);
+	g.copies = p && p->copies;
 	if (offset > g.e->rec.plain_len || len > g.e->rec.plain_len - offset) {
 		cache_put(x, g.e);
 		return fail(-EIO, "a slice points beyond its extent");

@@ -3,7 +3,8 @@
  * Writing an extent: encode, sum, place, write, and record.
  *
  * The caller's bytes are cut into pieces in place; only a short tail and the
- * checks need memory of their own. A fragment whose disk fails is placed again
+ * checks need memory of their own, and copies not even that: all of them are
+ * written from the caller's bytes. A fragment whose disk fails is placed again
  * on another. An extent is good enough to be answered with k+1 fragments (or
  * two copies); with fewer its degraded policy is tried, and the last resort is
  * what the pool can hold at all, with an event. Sums are made for all
@@ -29,6 +30,7 @@ struct writing {
 	struct scratch *scratch;
 	uint8_t *shard[FRAGMENTS_MAX];
 	struct buf head[FRAGMENTS_MAX];
+	uint8_t *table[FRAGMENTS_MAX]; /* of block sums, inside head */
 	struct iovec iov[FRAGMENTS_MAX][2];
 	struct disk_op op[FRAGMENTS_MAX];
 	struct disk *disk[FRAGMENTS_MAX]; /* holds it, or NULL */
@@ -50,13 +52,15 @@ static int writing_cut(struct writing *w, const void *data, uint32_t len)
 	/* encode() takes shard pointers that are not const, and reads k */
 	for (uint32_t i = 0; i < whole; ++i)
 		w->shard[i] = (uint8_t *)(uintptr_t)data + i * piece;
-	own = w->n - whole;
+	own = w->p->copies ? w->p->k - whole : w->n - whole;
 	w->scratch = scratch_get(w->x, (size_t)(own * piece));
 	if (!w->scratch)
 		return -ENOMEM;
 	to = w->scratch->data;
-	for (uint32_t i = whole; i < w->n; ++i, to += piece)
-		w->shard[i] = to;
+	for (uint32_t i = whole; i < w->n; ++i) {
+		w->shard[i] = i && w->p->copies ? w->shard[0] : to;
+		to += w->shard[i] == to ? piece : 0;
+	}
 	if (whole < w->p->k) {
 		uint64_t tail = len - whole * piece;
 
@@ -65,43 +69,63 @@ static int writing_cut(struct writing *w, const void *data, uint32_t len)
 		memset(w->shard[whole] + tail, 0,
 		       (w->p->k - whole) * piece - tail);
 	}
-	return reg_redundancy_encode(w->p->redundancy, w->p->k, w->p->m,
-				     w->shard, piece);
+	return 0;
 }
 
-/* Copies of one payload have one table: sum it once. */
-static int writing_table(struct writing *w, uint32_t i, uint8_t *table,
-			 const uint8_t *first)
+/* The checks of one block of every shard, and the sums of all of them. */
+static int writing_column(struct writing *w, uint64_t at)
 {
-	uint32_t blocks = head_blocks(w->shape.payload_len, w->p->block_bytes);
+	const struct policy *p = w->p;
+	uint64_t len = w->shape.payload_len - at;
+	size_t sum = at / p->block_bytes * p->digest_len;
+	uint32_t distinct = p->copies ? 1 : w->n;
+	uint8_t *shard[FRAGMENTS_MAX];
+	int r = 0;
 
-	if (i && w->p->k == 1) {
-		memcpy(table, first, (size_t)blocks * w->p->digest_len);
-		return 0;
-	}
-	return reg_checksum_sum_blocks(w->p->checksum, w->shard[i],
-				       w->shape.payload_len, w->p->block_bytes,
-				       table);
+	if (len > p->block_bytes)
+		len = p->block_bytes;
+	for (uint32_t i = 0; i < w->n; ++i)
+		shard[i] = w->shard[i] + at;
+	if (!p->copies)
+		r = reg_redundancy_encode(p->redundancy, p->k, p->m, shard,
+					  len);
+	for (uint32_t i = 0; i < distinct && r >= 0; ++i)
+		r = reg_checksum_sum(p->checksum, shard[i], len,
+				     w->table[i] + sum);
+	return r;
 }
 
-static int writing_heads(struct writing *w)
+/*
+ * Block by block, not shard by shard: what was encoded is summed while it is
+ * still in the processor's nearest caches.
+ */
+static int writing_encode(struct writing *w)
+{
+	const struct uuid *pool = &disks_label(w->x->how.disks)->pool;
+	uint64_t len = w->shape.payload_len;
+	int r = 0;
+
+	for (uint32_t i = 0; i < w->n && r >= 0; ++i)
+		r = head_build(&w->shape, pool, i, &w->head[i], &w->table[i]);
+	for (uint64_t at = 0; at < len && r >= 0; at += w->p->block_bytes)
+		r = writing_column(w, at);
+	return r;
+}
+
+static int writing_seal(struct writing *w)
 {
 	const struct extent_shape *s = &w->shape;
 	uint32_t blocks = head_blocks(s->payload_len, w->p->block_bytes);
-	const struct uuid *pool = &disks_label(w->x->how.disks)->pool;
-	uint8_t *table, *first = NULL;
 
 	for (uint32_t i = 0; i < w->n; ++i) {
-		int r = head_build(s, pool, i, &w->head[i], &table);
+		int r;
 
-		if (!i)
-			first = table;
-		if (r >= 0)
-			r = writing_table(w, i, table, first);
-		if (r >= 0)
-			r = head_root(w->p, s->id, i, s->payload_len,
-				      s->stored_len, s->plain_len, table,
-				      blocks, w->rec.fragments[i].root);
+		if (i && w->p->copies)
+			memcpy(w->table[i], w->table[0],
+			       (size_t)blocks * w->p->digest_len);
+		r = head_root(w->p, s->id, i, s->payload_len, s->stored_len,
+			      s->plain_len, w->table[i], blocks,
+			      w->rec.fragments[i].root);
 		if (r < 0)
 			return r;
 		head_seal(&w->head[i]);
@@ -318,7 +342,9 @@ static int extent_write_as(struct extents *x, const struct policy *p,
 		  head_len(p, w->shape.payload_len, shape->n_owners);
 	r = writing_cut(w, data, (uint32_t)shape->plain_len);
 	if (r >= 0)
-		r = writing_heads(w);
+		r = writing_encode(w);
+	if (r >= 0)
+		r = writing_seal(w);
 	if (r >= 0)
 		r = writing_store(w, at_least);
 	if (r >= 0 && writing_done(w) < at_least)

@@ -245,6 +245,9 @@ static int inst_get_limits(struct reg_inst *inst)
 	if (!l->align || l->align & (l->align - 1) || l->align > 4096 ||
 	    !l->quantum || l->quantum > 65536)
 		return inst_bad_limits(inst);
+	if (inst->ops.redundancy->caps & DYNFS_REDUNDANCY_COPIES &&
+	    l->data_max > 1)
+		return inst_bad_limits(inst);
 	return 0;
 }
 

@@ -16,6 +16,11 @@ reg_redundancy_limits(const struct reg_inst *inst)
 	return &inst->limits;
 }
 
+static inline uint64_t reg_redundancy_caps(const struct reg_inst *inst)
+{
+	return inst->ops.redundancy->caps;
+}
+
 static inline bool reg_redundancy_fits(const struct reg_inst *inst, uint32_t k,
 				       uint32_t m)
 {

@@ -5,7 +5,12 @@
  * Shards 0..k-1 are the stored bytes of the extent in order, cut into k
  * pieces of equal length (the last zero-padded by the core): every plugin is
  * systematic, so a healthy read decodes nothing.  Shards k..k+m-1 are checks.
- * Any k of the k+m suffice.  Copies are k = 1.
+ * Any k of the k+m suffice.
+ *
+ * A code works on one position of all shards at a time: encoding or
+ * rebuilding a range of them (a multiple of the quantum) gives what the same
+ * range of the whole would have.  The core codes in ranges that fit into the
+ * processor's caches, and reconstructs just what a reader wants.
  */
 #ifndef DYNFS_REDUNDANCY_H
 #define DYNFS_REDUNDANCY_H
@@ -17,6 +22,12 @@ extern "C" {
 #endif
 
 #define DYNFS_REDUNDANCY_MAX 32 /* most shards of one extent */
+
+/*
+ * Shards are copies: k is always 1, and every check shard equals shard 0.  The
+ * core then writes one buffer several times and does not call encode().
+ */
+#define DYNFS_REDUNDANCY_COPIES (1ull << 0)
 
 struct dynfs_redundancy_limits {
 	size_t size;
@@ -30,7 +41,7 @@ struct dynfs_redundancy_limits {
 
 struct dynfs_redundancy_ops {
 	size_t size;
-	uint64_t caps; /* none yet */
+	uint64_t caps; /* DYNFS_REDUNDANCY_* */
 
 	/* The core fills out->size; write no further than that. */
 	int (*limits)(void *self, struct dynfs_redundancy_limits *out);

@@ -4,12 +4,8 @@
  *
  * k is always 1, so the one data shard is the extent itself and every check
  * shard is a copy of it.  memcpy is the whole code: a copy may therefore have
- * any length and lie anywhere.  Any copy rebuilds any other.
- *
- * Rejected: letting all shards point to the same memory, so that nothing
- * would be copied.  The contract gives each shard its own memory, and a
- * caller that wants to save the copies knows what k = 1 means and can write
- * the same buffer several times.
+ * any length and lie anywhere.  Any copy rebuilds any other.  A caller who
+ * reads DYNFS_REDUNDANCY_COPIES writes one buffer several times instead.
  */
 #include <dynfs/redundancy.h>
 
@@ -115,6 +111,7 @@ static int replica_rebuild(void *self, uint32_t k, uint32_t m, uint8_t **shard,
 
 static const struct dynfs_redundancy_ops replica_ops = {
 	.size = sizeof(replica_ops),
+	.caps = DYNFS_REDUNDANCY_COPIES,
 	.limits = replica_limits,
 	.check = replica_check,
 	.encode = replica_encode,
