@@ -98,13 +98,17 @@ static int plain_space(struct disk *k, struct disk_space *ret)
 		return r;
 	/*
 	 * A limit bounds the store already.  Without one other files on the
-	 * device may have taken what is meant for the log.
+	 * device may have taken what is meant for the log; what can not be had
+	 * is not part of the total either.
 	 */
 	if (in->room_bytes && !k->limit_bytes) {
 		uint64_t free = less(below_free(in), in->room_bytes / 2);
 
-		if (s.free_bytes > free)
+		if (s.free_bytes > free) {
+			s.total_bytes =
+			    less(s.total_bytes, s.free_bytes - free);
 			s.free_bytes = free;
+		}
 	}
 	*ret = (struct disk_space){
 		.total_bytes = s.total_bytes,

@@ -539,6 +539,44 @@ static void disks_on_one_device_share_its_room(void **state)
 	lab_close(&lab);
 }
 
+/* Nobody wrote anything, so all that can be had at all can be had now. */
+static void what_an_empty_pool_can_hold_is_free(void **state)
+{
+	static const char *const path[] = { "/d1/a", "/d1/b", "/d1/c" };
+	uint64_t total, promise;
+	struct lab lab;
+	struct disks *d;
+	int fd;
+
+	(void)state;
+	lab_open(&lab, 1, 2 * GIB, 45);
+	(void)lab_how(&lab, LAB_ALL);
+	for (uint32_t i = 0; i < 3; ++i) {
+		lab.given[i] = lab.entry[0];
+		lab.given[i].path = path[i];
+		lab.given[i].limit_bytes = 0;
+	}
+	lab.how.n_entries = 3;
+	assert_int_equal(disks_create(&lab.how), 0);
+	/* somebody else's */
+	fd = lab.os->open(lab.os, "/d1/other", DYNFS_OS_RDWR | DYNFS_OS_CREATE,
+			  0600);
+	assert_int_equal(
+	    lab.os->allocate(lab.os, fd, DYNFS_OS_ALLOC, 0, 500 * MIB), 0);
+	assert_int_equal(lab.os->close(lab.os, fd), 0);
+	assert_int_equal(disks_open(&lab.how, &d), 0);
+	assert_int_equal(disks_next_epoch(d, NULL, 0), 0);
+	disks_capacity(d, 2, 3, &total, &promise);
+	print_message("total %llu KiB, promised %llu\n",
+		      (unsigned long long)total >> 10,
+		      (unsigned long long)promise >> 10);
+	assert_true(promise <= total);
+	assert_true(promise >= total - total / 50);
+	assert_true(promise > 800 * MIB);
+	disks_close(d);
+	lab_close(&lab);
+}
+
 static void a_domain_takes_one_fragment_if_there_are_enough(void **state)
 {
 	struct lab lab;
@@ -644,6 +682,7 @@ int main(void)
 		cmocka_unit_test(a_failed_sync_makes_a_disk_suspect),
 		cmocka_unit_test(what_statfs_promises_is_what_fits),
 		cmocka_unit_test(disks_on_one_device_share_its_room),
+		cmocka_unit_test(what_an_empty_pool_can_hold_is_free),
 		cmocka_unit_test(
 		    a_domain_takes_one_fragment_if_there_are_enough),
 		cmocka_unit_test(reservations_are_seen_by_the_next_writer),
