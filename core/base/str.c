@@ -94,6 +94,18 @@ char *str_size(uint64_t bytes, char *out, size_t len)
 	return out;
 }
 
+char *str_copy(const char *s, size_t n)
+{
+	char *copy = (char *)malloc(n + 1);
+
+	if (!copy)
+		return NULL;
+	if (n)
+		memcpy(copy, s, n);
+	copy[n] = '\0';
+	return copy;
+}
+
 char *str_printf(const char *fmt, ...)
 {
 	va_list ap;

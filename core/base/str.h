@@ -15,6 +15,8 @@ int str_parse_int(const char *text, int64_t *ret);
 char *str_size(uint64_t bytes, char *out, size_t len);
 #define STR_SIZE_MAX 24
 
+/* n bytes that need not end with a zero, as a string; malloc'd, or NULL. */
+char *str_copy(const char *s, size_t n);
 /* malloc'd, or NULL. */
 char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* a/b, or b when b begins with a slash; malloc'd, or NULL. */

@@ -140,7 +140,7 @@ static int names_get(struct rd *r, char ***ret)
 
 		if (!s || !name_is_good(s, len))
 			return -EUCLEAN;
-		names[i] = strndup(s, len);
+		names[i] = str_copy(s, len);
 		if (!names[i])
 			return -ENOMEM;
 	}

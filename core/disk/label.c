@@ -15,6 +15,7 @@
 #include <base/fail.h>
 #include <base/hash.h>
 #include <base/le.h>
+#include <base/str.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -255,7 +256,7 @@ static int get_text(struct rd *r, size_t min, size_t max, char also, char **ret)
 	for (size_t i = 0; i < len; ++i)
 		if (is_control(s[i]) && (!also || s[i] != also))
 			return -EUCLEAN;
-	*ret = strndup(s, len);
+	*ret = str_copy(s, len);
 	return *ret ? 0 : -ENOMEM;
 }
 

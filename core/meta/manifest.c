@@ -3,6 +3,7 @@
 #include <meta/checkpoint.h>
 
 #include <base/le.h>
+#include <base/str.h>
 #include <disk/label.h>
 
 #include <errno.h>
@@ -95,7 +96,7 @@ static int get_files(struct rd *r, struct ckpt *c)
 		rd_copy(r, f->sum, SUM128_LEN);
 		if (r->error || !name_is_plain(s, len))
 			return -EUCLEAN;
-		f->name = strndup(s, len);
+		f->name = str_copy(s, len);
 		if (!f->name)
 			return -ENOMEM;
 		c->n_files++;
@@ -120,7 +121,7 @@ static int get_body(struct rd *r, struct ckpt *c)
 	s = rd_str(r, &len);
 	if (!s || memchr(s, 0, len))
 		return -EUCLEAN;
-	c->engine = strndup(s, len);
+	c->engine = str_copy(s, len);
 	return c->engine ? get_files(r, c) : -ENOMEM;
 }
 
