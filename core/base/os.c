@@ -11,11 +11,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -215,6 +217,28 @@ static int os_real_syncdir(const struct dynfs_os *os, const char *path)
 	return r;
 }
 
+/*
+ * A file system in user space is not told of syncfs(2): its pages would be
+ * handed to its daemon, and nobody would ask whether that has synced them.
+ */
+static int os_real_syncfs(const struct dynfs_os *os, const char *path)
+{
+	struct statfs st;
+	int fd, r;
+
+	(void)os;
+	fd = RETRY(open(path, O_RDONLY | O_CLOEXEC));
+	if (fd == -1)
+		return -errno;
+	r = RESULT(fstatfs(fd, &st));
+	if (!r && st.f_type == FUSE_SUPER_MAGIC)
+		r = -EOPNOTSUPP;
+	if (!r)
+		r = RESULT(syncfs(fd));
+	(void)close(fd); /* read only: nothing can be lost here */
+	return r;
+}
+
 /* Some file systems do not tell the type with the name. */
 static uint32_t entry_type(DIR *d, const struct dirent *e)
 {
@@ -332,6 +356,7 @@ static const struct dynfs_os real = {
 	.now_ns = os_real_now_ns,
 	.wall_ns = os_real_wall_ns,
 	.random = os_real_random,
+	.syncfs = os_real_syncfs,
 };
 
 const struct dynfs_os *os_real(void)

@@ -161,6 +161,7 @@ static const struct dynfs_os nodisk = {
 	.now_ns = nodisk_now_ns,
 	.wall_ns = nodisk_wall_ns,
 	.random = nodisk_random,
+	.syncfs = nodisk_path,
 };
 
 const struct dynfs_os *reg_os_none(void)

@@ -504,6 +504,24 @@ static int sim_syncdir(const struct dynfs_os *os, const char *path)
 	return g.err;
 }
 
+static int sim_syncfs(const struct dynfs_os *os, const char *path)
+{
+	struct simos *s = sim_of(os);
+	struct sim_node *at;
+	struct sim_gate g;
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	g = sim_gate_pass(s, SIMOS_SYNCFS, 0, path, NULL);
+	at = s->down ? NULL : sim_lookup(s, path, &err);
+	if (at && g.err != -EOPNOTSUPP)
+		sim_disk_sync(s, at->disk, !g.err);
+	if (!g.err)
+		g.err = err;
+	pthread_mutex_unlock(&s->lock);
+	return g.err;
+}
+
 /* A copy of the names, so that each() may call back into the table. */
 static int list_copy(struct simos *s, const char *path, struct sim_map *out)
 {
@@ -621,6 +639,7 @@ static const struct dynfs_os sim_table = {
 	.now_ns = sim_now_ns,
 	.wall_ns = sim_wall_ns,
 	.random = sim_random,
+	.syncfs = sim_syncfs,
 };
 
 void simos_calls_init(struct simos *s)

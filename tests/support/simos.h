@@ -41,6 +41,7 @@ enum simos_call {
 	SIMOS_LIST,
 	SIMOS_SPACE,
 	SIMOS_RANDOM,
+	SIMOS_SYNCFS,
 	SIMOS_N_CALLS,
 	SIMOS_MUTATING, /* in a fault: any call that changes a disk */
 	SIMOS_ANY,      /* in a fault: any call at all */
@@ -49,7 +50,12 @@ enum simos_call {
 enum simos_survival {
 	SIMOS_COIN, /* each unsynced change by a coin */
 	SIMOS_LOSE, /* nothing unsynced survives */
-	SIMOS_KEEP, /* everything survives */
+	SIMOS_KEEP, /* everything survives, and is durable */
+	/*
+	 * Not the power: the process was killed.  All is seen as before, and
+	 * what was not synced is not durable yet.
+	 */
+	SIMOS_CACHED,
 };
 
 /*
@@ -74,7 +80,7 @@ void simos_free(struct simos *s);
 /* The table to lend.  Valid until simos_free(). */
 const struct dynfs_os *simos_os(struct simos *s);
 
-/* Power cut and restart: handles and locks vanish, faults are healed. */
+/* An end and a restart: handles and locks vanish, faults are healed. */
 void simos_crash(struct simos *s, enum simos_survival how, uint64_t seed);
 
 /*

@@ -80,7 +80,8 @@ void simos_crash(struct simos *s, enum simos_survival how, uint64_t seed)
 
 	pthread_mutex_lock(&s->lock);
 	drop_handles(s);
-	sim_tree_crash(s, NULL, how, &rng);
+	if (how != SIMOS_CACHED)
+		sim_tree_crash(s, NULL, how, &rng);
 	heal(s);
 	s->crash_at = 0;
 	s->down = false;

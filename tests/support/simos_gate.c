@@ -22,6 +22,7 @@ static bool call_mutates(enum simos_call call, uint32_t flags)
 	case SIMOS_RENAME:
 	case SIMOS_LINK:
 	case SIMOS_SYNCDIR:
+	case SIMOS_SYNCFS:
 		return true;
 	default:
 		return false;
@@ -91,7 +92,7 @@ struct sim_gate sim_gate_pass(struct simos *s, enum simos_call call,
 		g.cut = true;
 		/* half of the time the call itself never happened */
 		if (call == SIMOS_SYNC || call == SIMOS_SYNCDIR ||
-		    (sim_rand(&s->rng) & 1))
+		    call == SIMOS_SYNCFS || (sim_rand(&s->rng) & 1))
 			g.err = -EIO;
 		s->down = true;
 	}

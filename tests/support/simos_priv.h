@@ -160,6 +160,8 @@ struct sim_node *sim_lookup_parent(struct simos *s, const char *path,
 /* Change the current state at once and queue the durable change. */
 int sim_change(struct simos *s, const struct sim_edit *edit, int n);
 int sim_dir_sync(struct simos *s, struct sim_node *dir);
+/* All files and names of a disk; or a sync that fails for all files. */
+void sim_disk_sync(struct simos *s, const struct sim_disk *disk, bool good);
 void sim_tree_crash(struct simos *s, struct sim_disk *only,
 		    enum simos_survival how, uint64_t *rng);
 void sim_ops_free(struct simos *s);

@@ -376,6 +376,29 @@ int sim_dir_sync(struct simos *s, struct sim_node *dir)
 	return 0;
 }
 
+void sim_disk_sync(struct simos *s, const struct sim_disk *disk, bool good)
+{
+	struct sim_op **at = &s->ops;
+	struct sim_op *op;
+
+	while (good && (op = *at)) {
+		if (op->n_edit && op->edit[0].dir->disk != disk) {
+			at = &op->next;
+			continue;
+		}
+		op_apply(s, op);
+		op_remove(s, at, op);
+	}
+	for (struct sim_node *n = s->nodes; n; n = n->next) {
+		if (n->disk != disk || n->is_dir)
+			continue;
+		if (good)
+			sim_file_sync(n);
+		else
+			sim_file_drop(n);
+	}
+}
+
 void sim_ops_free(struct simos *s)
 {
 	struct sim_op *op, *next;

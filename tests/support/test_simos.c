@@ -95,6 +95,42 @@ static void a_name_is_lost_without_syncdir(void **state)
 	assert_false(exists(os, "/a"));
 }
 
+static void a_killed_process_leaves_what_the_next_cut_may_take(void **state)
+{
+	struct simos *s = *state;
+	const struct dynfs_os *os = simos_os(s);
+	int fd = make(os, "/a");
+
+	put(os, fd, 0, 'o', 1000);
+	assert_int_equal(os->sync(os, fd), 0);
+	assert_int_equal(os->syncdir(os, "/"), 0);
+	put(os, fd, 0, 'n', 1000);
+	(void)make(os, "/b");
+	simos_crash(s, SIMOS_CACHED, 1);
+	assert_int_equal(os->sync(os, fd), -EBADF);
+	assert_int_equal(get(os, "/a", 0), 'n');
+	assert_true(exists(os, "/b"));
+	simos_crash(s, SIMOS_LOSE, 1);
+	assert_int_equal(get(os, "/a", 0), 'o');
+	assert_false(exists(os, "/b"));
+}
+
+static void syncfs_covers_all_of_one_disk_and_nothing_else(void **state)
+{
+	struct simos *s = *state;
+	const struct dynfs_os *os = simos_os(s);
+
+	assert_int_equal(simos_limit(s, "/d1", 0), 0);
+	assert_int_equal(simos_limit(s, "/d2", 0), 0);
+	assert_int_equal(os->mkdir(os, "/d1/sub", 0700), 0);
+	put(os, make(os, "/d1/sub/a"), 0, 'x', 1000);
+	put(os, make(os, "/d2/b"), 0, 'x', 1000);
+	assert_int_equal(os->syncfs(os, "/d1"), 0);
+	simos_crash(s, SIMOS_LOSE, 1);
+	assert_int_equal(get(os, "/d1/sub/a", 999), 'x');
+	assert_false(exists(os, "/d2/b"));
+}
+
 static void unsynced_sectors_survive_each_on_its_own(void **state)
 {
 	struct simos *s = *state;
@@ -381,6 +417,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(synced_bytes_and_names_survive_a_power_cut),
 		T(a_name_is_lost_without_syncdir),
+		T(a_killed_process_leaves_what_the_next_cut_may_take),
+		T(syncfs_covers_all_of_one_disk_and_nothing_else),
 		T(unsynced_sectors_survive_each_on_its_own),
 		T(a_rename_is_old_or_new_after_a_cut),
 		T(a_cut_can_be_armed_for_the_nth_change),

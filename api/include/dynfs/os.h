@@ -107,6 +107,13 @@ struct dynfs_os {
 	uint64_t (*now_ns)(const struct dynfs_os *os); /* monotonic */
 	int64_t (*wall_ns)(const struct dynfs_os *os); /* since 1970 */
 	int (*random)(const struct dynfs_os *os, void *buf, size_t len);
+
+	/*
+	 * Everything on the file system that path lies on: what sync() and
+	 * syncdir() of all that it holds would make durable.  -EOPNOTSUPP where
+	 * that can not be promised: then sync one by one.
+	 */
+	int (*syncfs)(const struct dynfs_os *os, const char *path);
 };
 
 #ifdef __cplusplus
