@@ -43,7 +43,8 @@ int store_listed(struct inst *i, const struct frag *f, uint32_t n_rows,
 
 /* store_crash.c */
 conform_fn store_sync_is_remembered, store_failed_sync_stays,
-    store_survives_power_cuts, store_survives_failing_calls;
+    store_survives_power_cuts, store_first_sync_covers_what_was_found,
+    store_survives_failing_calls;
 bool store_golden(struct conform *c, FILE *out);
 
 #endif

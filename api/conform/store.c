@@ -447,6 +447,8 @@ static const struct check checks[] = {
 	{ "A failed sync is never made good", store_failed_sync_stays },
 	{ "What was synced survives a power cut at any call",
 	  store_survives_power_cuts },
+	{ "The first sync covers what a killed process left",
+	  store_first_sync_covers_what_was_found },
 	{ "A failing call of the system is an error and nothing worse",
 	  store_survives_failing_calls },
 	{ NULL, NULL },

@@ -152,6 +152,93 @@ bool store_survives_power_cuts(struct conform *c)
 	return inst_free(c, &i);
 }
 
+/* What a store shows: which fragments can be read, which are listed. */
+struct shown {
+	bool good[STORY], listed[STORY];
+};
+
+static void story_look(struct inst *i, struct story *s, struct shown *ret)
+{
+	uint64_t total = 0;
+
+	for (uint32_t n = 0; n < STORY; n++) {
+		ret->good[n] = s->written[n] && !frag_check(i, &s->f[n]);
+		ret->listed[n] =
+		    s->written[n] && store_listed(i, &s->f[n], 9, &total) == 1;
+	}
+}
+
+static bool same_shown(struct conform *c, const struct shown *a,
+		       const struct shown *b)
+{
+	for (uint32_t n = 0; n < STORY; n++) {
+		if (a->good[n] && !b->good[n])
+			return no(c,
+				  "fragment %u was there after a kill, and is "
+				  "gone after a sync and a power cut",
+				  n);
+		if (!a->listed[n] && b->listed[n])
+			return no(c,
+				  "fragment %u was not listed after a kill, "
+				  "and is after a sync and a power cut",
+				  n);
+	}
+	return true;
+}
+
+/* The process dies at the nth call; then the power goes, after a sync. */
+static bool kill_at(struct conform *c, uint64_t nth, bool *ret_end)
+{
+	static const struct simos_fault no_syncfs = { .call = SIMOS_SYNCFS,
+						      .nth = 1,
+						      .err = -EOPNOTSUPP };
+	struct shown before, after;
+	struct story s = { 0 };
+	struct inst i;
+	bool good;
+
+	if (inst_new(c, &i, NULL))
+		return false;
+	if (store_open(&i, "store", DYNFS_STORE_OPEN_CREATE, 0) ||
+	    store_sync(&i))
+		return no(c, "open(CREATE) fails: %s", i.host.fail_text);
+	simos_crash_at(i.sim, nth);
+	story_tell(&i, &s);
+	*ret_end = !simos_is_down(i.sim);
+	if (power_off(&i, SIMOS_CACHED, 0) || store_open(&i, "store", 0, 0))
+		return no(c, "killed at call %llu: open() fails: %s",
+			  (unsigned long long)nth, i.host.fail_text);
+	story_look(&i, &s, &before);
+	/* not all systems have it */
+	if (nth % 2 && simos_inject(i.sim, &no_syncfs))
+		return no(c, "the fault cannot be set");
+	if (store_sync(&i))
+		return no(c, "the first sync after a kill fails: %s",
+			  i.host.fail_text);
+	if (power_off(&i, SIMOS_LOSE, nth) || store_open(&i, "store", 0, 0))
+		return no(c, "open() after a power cut fails: %s",
+			  i.host.fail_text);
+	story_look(&i, &s, &after);
+	good = same_shown(c, &before, &after) && story_holds(c, &i, &s);
+	store_ops(&i)->close(i.self);
+	return inst_free(c, &i) && good;
+}
+
+bool store_first_sync_covers_what_was_found(struct conform *c)
+{
+	bool end = false;
+	struct inst i;
+
+	if (inst_new(c, &i, NULL))
+		return false;
+	if (is_volatile(&i))
+		return skipped(c, "it says that it is volatile");
+	for (uint64_t n = 1; !end && n < CUTS_MAX; n++)
+		if (!kill_at(c, n, &end))
+			return false;
+	return inst_free(c, &i);
+}
+
 /* The nth call that changes the disk fails once, and life goes on. */
 static bool fault_at(struct conform *c, uint64_t nth, int errnum, bool *ret_end)
 {

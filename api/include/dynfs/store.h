@@ -15,6 +15,10 @@
  * sync() that returned 0, whole, at the same place; any other fragment is
  * there whole, or absent, or reads wrong: the core finds out by checksum.
  * Whatever is there, open() succeeds and new writes never touch old places.
+ *
+ * What open() finds is not durable for being there: a process that was killed
+ * leaves what it wrote in the system's caches, where it can be read, and a
+ * power cut still takes it.  The first sync() after open() covers that, too.
  */
 #ifndef DYNFS_STORE_H
 #define DYNFS_STORE_H
@@ -126,9 +130,10 @@ struct dynfs_store_ops {
 		      uint32_t n);
 
 	/*
-	 * mark: a token for all operations completed so far.
+	 * mark: a token for all operations completed so far, and for all that
+	 * open() found.
 	 * sync: makes everything up to token durable.  0 at once if an earlier
-	 * sync did.  A negative errno means that what was not durable before
+	 * sync since open() did.  A negative errno means that what was not durable before
 	 * must be taken as lost; it is never retried.
 	 */
 	uint64_t (*mark)(void *self);

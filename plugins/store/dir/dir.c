@@ -99,10 +99,11 @@ static void sync_lead(struct dir *d)
 {
 	struct dir_unsynced *list = d->unsynced;
 	uint64_t upto = d->done_seq;
-	bool touched[DIR_FANOUT];
+	bool touched[DIR_FANOUT], unsure = d->unsure;
 	int r, e;
 
 	d->syncing = true;
+	d->unsure = false;
 	memcpy(touched, d->touched, sizeof(touched));
 	memset(d->touched, 0, sizeof(d->touched));
 	d->unsynced = NULL;
@@ -110,6 +111,8 @@ static void sync_lead(struct dir *d)
 	pthread_mutex_unlock(&d->lock);
 	r = sync_files(d, list);
 	e = sync_dirs(d, touched);
+	if (unsure && !e)
+		e = dir_sync_found(d);
 	pthread_mutex_lock(&d->lock);
 	if (r < 0 || e < 0) {
 		upto = d->done_seq;

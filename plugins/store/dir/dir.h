@@ -54,6 +54,7 @@ struct dir {
 	struct dir_unsynced *unsynced;
 	uint32_t n_unsynced;
 	bool touched[DIR_FANOUT]; /* directories to sync */
+	bool unsure;              /* what open() found may be in caches only */
 	bool syncing;
 	uint64_t done_seq, durable_seq;
 	struct lost_tokens lost;
@@ -81,6 +82,7 @@ void dir_path(const struct dir *d, const struct dir_name *n, char *out,
 /* open.c */
 int dir_open(void *self, const struct dynfs_store_open *how);
 void dir_forget(struct dir *d);
+int dir_sync_found(struct dir *d);
 int dir_list(void *self, uint64_t *cursor, struct dynfs_store_entry *out,
 	     uint32_t n, uint32_t *ret_n);
 

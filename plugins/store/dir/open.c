@@ -230,6 +230,55 @@ int dir_open(void *self, const struct dynfs_store_open *how)
 		r = count_all(d);
 	if (r)
 		dir_forget(d);
+	/* a token for all of it, that no sync has covered */
+	d->unsure = !d->rdonly;
+	d->done_seq = d->unsure;
+	return r;
+}
+
+struct found_dir {
+	struct dir *d;
+	const char *path;
+};
+
+static int sync_found_file(void *ctx, const char *name, uint32_t type)
+{
+	const struct found_dir *at = ctx;
+	const struct dynfs_os *os = at->d->os;
+	char path[4096];
+	int fd, r;
+
+	(void)type;
+	(void)snprintf(path, sizeof(path), "%s/%s", at->path, name);
+	fd = os->open(os, path, DYNFS_OS_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd; /* freed meanwhile */
+	r = os->sync(os, fd);
+	(void)os->close(os, fd); /* the sync told all */
+	return r;
+}
+
+/*
+ * What open() found: a process that was killed may have written or removed it
+ * without a sync.  One call for the file system; a sync of each file, which may
+ * take minutes, only where there is no such call.
+ */
+int dir_sync_found(struct dir *d)
+{
+	char path[4096];
+	struct found_dir at = { d, path };
+	int r = d->os->syncfs(d->os, d->path);
+
+	if (r != -EOPNOTSUPP)
+		return r;
+	r = 0;
+	for (uint32_t i = 0; i < DIR_FANOUT && !r; i++) {
+		(void)snprintf(path, sizeof(path), "%s/fragments/%02x", d->path,
+			       i);
+		r = d->os->list(d->os, path, sync_found_file, &at);
+		if (!r)
+			r = d->os->syncdir(d->os, path);
+	}
 	return r;
 }
 

@@ -255,6 +255,9 @@ int segment_open(void *self, const struct dynfs_store_open *how)
 		r = s->os->list(s->os, s->path, found_segment, s);
 	if (s->super.next_number < s->next_number)
 		s->super.next_number = s->next_number;
+	/* a token for all of it, that no sync has covered */
+	s->unsure = !s->rdonly;
+	s->done_seq = s->unsure;
 	if (!r)
 		r = look_at_segments(s);
 	if (r)

@@ -130,6 +130,7 @@ struct store {
 
 	struct seg *dirty;
 	bool dir_dirty;
+	bool unsure; /* what open() found may be in caches only */
 	bool syncing;
 	uint64_t done_seq; /* one more with each batch of completions */
 	uint64_t durable_seq;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Durability.  A token is the number of batches completed so far.  One caller
+ * Durability.  A token is the number of batches completed so far, and one
+ * more: what open() found is the first.  One caller
  * at a time is the leader: it takes the list of segments that were touched,
  * syncs each, and the directory if a name came or went; all who waited for a
  * token up to where it began are answered with it.
@@ -59,6 +60,31 @@ static void seg_rename(struct store *s, struct seg *g)
 	pthread_mutex_unlock(&g->freeing);
 }
 
+/*
+ * What open() found: a process that was killed may have written it, and freed
+ * from it, without a sync.  One call for the file system, for there may be
+ * thousands of segments and nobody knows which of them was touched.
+ */
+static int sync_found(struct store *s)
+{
+	uint64_t number = 0;
+	struct seg *g;
+	int err = s->os->syncfs(s->os, s->path), r;
+
+	if (err != -EOPNOTSUPP)
+		return err;
+	err = 0;
+	while ((g = seg_find_from(s, number))) {
+		number = g->number + 1;
+		r = seg_sync_one(s, g);
+		if (r < 0 && !err && !g->gone)
+			err = r;
+		seg_unref(s, g);
+	}
+	r = s->os->syncdir(s->os, s->path);
+	return err ? err : r;
+}
+
 /* Syncs all of the list; the first error. */
 static int sync_list(struct store *s, struct seg *list, bool dir)
 {
@@ -115,19 +141,22 @@ static void sync_lead(struct store *s)
 {
 	uint64_t upto = s->done_seq;
 	struct seg *list = s->dirty, *drop[16] = { NULL };
-	bool dir = s->dir_dirty;
-	int r;
+	bool dir = s->dir_dirty, unsure = s->unsure;
+	int r, found;
 
 	s->syncing = true;
 	s->dirty = NULL;
 	s->dir_dirty = false;
+	s->unsure = false;
 	for (struct seg *g = list; g; g = g->dirty_next) {
 		g->sync_next = g->dirty_next;
 		g->on_dirty = false;
 	}
 	pthread_mutex_unlock(&s->lock);
 
+	found = unsure ? sync_found(s) : 0;
 	r = sync_list(s, list, dir);
+	r = r ? r : found;
 
 	pthread_mutex_lock(&s->lock);
 	if (r < 0) {
