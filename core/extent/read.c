@@ -284,13 +284,21 @@ int extent_read(struct extents *x, struct extent_id id, uint32_t offset,
 
 /* ---- verification of whole extents (replay) -------------------------- */
 
-/* 0 good, -ENODEV on a disk that is away, other: bad. */
+/*
+ * 0 good, -ENODEV on a disk that is away, other: bad.  What a disk shows that
+ * could not sync it may be in a cache only: as if the disk were away.
+ */
 static int verify_fragment(struct extents *x, struct xentry *e, uint32_t i,
 			   uint8_t *buf)
 {
 	struct fragio io = { i, 0, e->rec.payload_len, buf, 0 };
-	int r = fragio_read(x, e, &io, 1);
+	const struct disk *k =
+	    disks_find(x->how.disks, e->rec.fragments[i].disk);
+	int r;
 
+	if (k && atomic_load(&k->health) == DISK_SUSPECT)
+		return -ENODEV;
+	r = fragio_read(x, e, &io, 1);
 	return r < 0 ? r : io.result;
 }
 

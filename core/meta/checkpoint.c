@@ -120,6 +120,29 @@ int ckpt_find(const struct dynfs_os *os, struct disk *k,
 	return r;
 }
 
+/* Files are synced before they get a name that counts; names may not be. */
+int ckpt_settle(const struct dynfs_os *os, const struct disk *k)
+{
+	AUTOFREE char *dir = str_path(k->path, "checkpoint");
+	char **names = NULL;
+	size_t n = 0;
+	int r = dir ? dir_names(os, dir, &names, &n) : -ENOMEM;
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	for (size_t i = 0; !r && i < n; i++) {
+		AUTOFREE char *path = str_path(dir, names[i]);
+		uint64_t number;
+
+		if (!path)
+			r = -ENOMEM;
+		else if (parse_number(names[i], &number))
+			r = os->syncdir(os, path);
+	}
+	names_free(names, n);
+	return r ? r : os->syncdir(os, dir);
+}
+
 static bool matches(const struct ckpt_file *f, uint64_t size,
 		    const uint8_t *sum)
 {

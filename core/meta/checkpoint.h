@@ -38,6 +38,8 @@ int manifest_encode(const struct ckpt *c, const struct uuid *pool,
 int manifest_decode(const void *data, size_t len, const struct uuid *pool,
 		    struct ckpt *ret);
 
+/* What is there is made durable: a process that died may have left it so. */
+int ckpt_settle(const struct dynfs_os *os, const struct disk *k);
 char *ckpt_path(const struct disk *k, uint64_t number);
 /* Those of a disk that have a valid manifest, appended. */
 int ckpt_find(const struct dynfs_os *os, struct disk *k,

@@ -66,6 +66,8 @@ static void settle(struct meta *m)
 	for (uint32_t i = m->n_logs; i--;) {
 		int r = log_settle(m->logs[i]);
 
+		if (!r)
+			r = ckpt_settle(m->os, m->logs[i]->disk);
 		if (r)
 			leave_out(m, i, "sync", r);
 	}

@@ -20,7 +20,9 @@ struct world {
 	struct pm *m;
 	unsigned weak[2], n_weak; /* disks that come and go */
 	bool away;
-	bool frail; /* something was below its strength and is not repaired */
+	bool unsure; /* whether disks have what can be read from them */
+	bool killed; /* what it left may be in caches only */
+	bool frail;  /* something was below its strength and is not repaired */
 	uint64_t next_byte;
 	unsigned n_cuts, n_lost; /* cut short by power; steps lost */
 };

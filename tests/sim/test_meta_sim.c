@@ -38,6 +38,7 @@ struct world {
 	struct disks *disks;
 	struct meta *meta;
 	uint32_t missing;     /* the disk that is away; 0 */
+	bool killed;          /* what is there may be in caches only */
 	unsigned torn;        /* checkpoints */
 	pthread_mutex_t lock; /* commits and the model in one step */
 	struct model model;
@@ -436,7 +437,10 @@ static void stop(struct world *w)
 	w->meta = NULL;
 	simdisks_close(w->disks);
 	w->disks = NULL;
-	simos_crash(w->sim, SIMOS_COIN, dice(w, UINT64_MAX));
+	/* the power, or only the process */
+	w->killed = dice(w, 3) == 0;
+	simos_crash(w->sim, w->killed ? SIMOS_CACHED : SIMOS_COIN,
+		    dice(w, UINT64_MAX));
 }
 
 struct pick {
@@ -600,6 +604,23 @@ static void reopen(struct world *w)
 	w->answered = end;
 }
 
+/* After a kill: what was made of caches is not lost with them. */
+static void cut_and_reopen(struct world *w)
+{
+	struct meta_status st;
+
+	if (dice(w, 2))
+		(void)meta_checkpoint(w->meta);
+	simos_crash_at(w->sim, 1);
+	meta_abandon(w->meta);
+	simdisks_close(w->disks);
+	simos_crash(w->sim, SIMOS_LOSE, 0);
+	w->killed = false;
+	open_again(w, false, &st);
+	CHECK(w, !st.readonly);
+	compare_at(w, meta_confirmed_number(w->meta));
+}
+
 static void run_seed(struct world *w)
 {
 	int r;
@@ -614,6 +635,8 @@ static void run_seed(struct world *w)
 	for (unsigned i = 0; i < GENERATIONS; i++) {
 		if (i)
 			reopen(w);
+		if (w->killed)
+			cut_and_reopen(w);
 		arm(w);
 		work(w);
 		stop(w);

@@ -2,7 +2,7 @@
 /*
  * The whole core in one process on six simulated disks: random operations
  * through the view, then the power goes at a random call, or the process
- * dies, or all is closed; then disks go away or the index is deleted; then
+ * dies (and the power goes after the pool was opened again), or all is closed; then disks go away or the index is deleted; then
  * the pool is opened again, three times for each seed.
  *
  * What is there must be: names as a prefix of the operations left them, that
@@ -159,13 +159,17 @@ static void open_pool(struct world *w)
 	struct pv_names names;
 
 	try_open(w);
-	if (pool_readonly(w->pool) && w->away) {
+	if (pool_readonly(w->pool) && (w->away || w->unsure)) {
 		CHECK(w, !pv_names(w->fs, &names));
-		(void)find_step(w, &names);
+		if (w->away)
+			(void)find_step(w, &names);
 		pool_abandon(w->pool);
+		if (w->unsure)
+			simos_crash(w->sim, SIMOS_LOSE, 0);
 		bring_back(w);
 		try_open(w);
 	}
+	w->unsure = false;
 	CHECK(w, !pool_readonly(w->pool));
 }
 
@@ -234,16 +238,17 @@ static void end_life(struct world *w)
 	uint64_t how = dice(w, 8);
 	int r;
 
-	if (simos_is_down(w->sim)) {
+	if (simos_is_down(w->sim) && how > 2) {
 		w->doing = "power cut";
 		pool_abandon(w->pool);
 		restart(w);
-	} else if (how < 2) {
+	} else if (simos_is_down(w->sim) || how < 2) {
 		w->doing = "kill";
+		/* nothing that it would still do on its way out */
+		simos_crash_at(w->sim, 1);
 		pool_abandon(w->pool);
-		if (simos_is_down(w->sim))
-			restart(w);
-		simos_crash_at(w->sim, 0);
+		simos_restart(w->sim, SIMOS_CACHED, 0);
+		w->killed = true;
 	} else if (how < 4) {
 		w->doing = "close";
 		r = pool_close(w->pool);
@@ -300,6 +305,31 @@ static void live(struct world *w)
 	}
 }
 
+/* Half of the disks can not make durable what a killed process left there. */
+static void fail_settling(struct world *w)
+{
+	for (unsigned i = w->seed % 2; i < N_DISKS; i += 2)
+		CHECK(w, !simos_inject(w->sim, &(struct simos_fault){
+						   .call = SIMOS_SYNCFS,
+						   .prefix = disk_path(i),
+						   .nth = 1,
+						   .times = 1,
+						   .err = -EIO }));
+	w->unsure = true;
+}
+
+/* What the pool came up with after a kill must not be in caches only. */
+static void cut_after_kill(struct world *w)
+{
+	w->killed = false;
+	w->doing = "power cut after a kill";
+	simos_crash_at(w->sim, 1);
+	pool_abandon(w->pool);
+	simos_restart(w->sim, SIMOS_LOSE, 0);
+	open_pool(w);
+	check_all(w);
+}
+
 static void run_seed(struct world *w)
 {
 	begin(w);
@@ -307,8 +337,12 @@ static void run_seed(struct world *w)
 		live(w);
 		end_life(w);
 		change_disks(w);
+		if (w->killed && !w->away && dice(w, 2))
+			fail_settling(w);
 		open_pool(w);
 		check_all(w);
+		if (w->killed)
+			cut_after_kill(w);
 	}
 	w->doing = "close at the end";
 	pm_synced(w->m);
