@@ -170,7 +170,8 @@ static void reclaim_round(struct extents *x, struct list *due)
 	t.disks = (struct disk **)calloc(disks_count(x->how.disks) + 1,
 					 sizeof(struct disk *));
 	if (!t.disks)
-		return; /* found again at the next open */
+		return;            /* found again at the next open */
+	(void)meta_admit(x->meta); /* the commit says the same */
 	reclaim_wait_readers(x);
 	list_for(l, due)
 	    reclaim_one(x, container_of(l, struct pending_free, link), &t);

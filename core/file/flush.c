@@ -545,6 +545,7 @@ static int flush_once(struct files *f, struct inode **in, uint32_t n,
 	g->inodes = in;
 	g->n_inodes = n;
 	batch_init(&g->batch);
+	(void)meta_admit(f->how.meta); /* the commit says the same */
 	for (uint32_t i = 0; i < n && r >= 0; ++i)
 		r = take_inode(g, in[i], mode);
 	more = g->n >= FLUSH_RUNS_MAX ||

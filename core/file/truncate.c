@@ -95,7 +95,9 @@ int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below)
 
 		c->below = below;
 		batch_init(&b);
-		r = cut_find(f, ino, chunk, c);
+		r = meta_admit(f->how.meta);
+		if (r >= 0)
+			r = cut_find(f, ino, chunk, c);
 		if (r < 0 || !c->n)
 			break;
 		extent_drop_begin(f->how.extents);
@@ -360,7 +362,9 @@ int file_truncate(struct inode *in, uint64_t size)
 		return -EROFS;
 	if (size > (uint64_t)INT64_MAX)
 		return -EFBIG;
-	r = content_ready(in);
+	r = meta_admit(in->files->how.meta);
+	if (r >= 0)
+		r = content_ready(in);
 	if (r < 0)
 		return r;
 	c = content_of(in);

@@ -127,9 +127,9 @@ static int settle_attr(struct inode *in)
 static int settle(struct inode *in, enum flush_mode mode)
 {
 	struct content *c = content_of(in);
-	int r = 0;
+	int r = meta_admit(in->files->how.meta);
 
-	if (c) {
+	if (c && r >= 0) {
 		AUTOLOCK(&c->flush);
 		r = flush_inode(in, mode);
 	}

@@ -112,27 +112,34 @@ static int group_add(struct meta *m, struct group *g, const struct batch *b)
 	return 0;
 }
 
-/* lock is held.  Until there is room, or there never will be. */
-static int wait_for_room(struct meta *m, size_t len)
+/* lock is held */
+static int check_open(const struct meta *m)
 {
-	while (!m->failed && !m->stop && committing != m && m->pending_bytes &&
-	       m->pending_bytes + len > m->limit) {
-		if (m->open->n_ops && m->want < m->open->number) {
-			m->want = m->open->number;
-			(void)pthread_cond_signal(&m->work);
-		}
-		(void)pthread_cond_wait(&m->changed, &m->lock);
-	}
 	if (m->failed || m->readonly)
 		return -EROFS;
 	/* the layers above are gone when a pool stops, but for the hooks */
 	return m->stop && committing != m ? -EROFS : 0;
 }
 
+int meta_admit(struct meta *m)
+{
+	AUTOLOCK(&m->lock);
+
+	while (!m->failed && !m->stop && committing != m &&
+	       m->pending_bytes >= m->limit) {
+		if (m->open->n_ops && m->want < m->open->number) {
+			m->want = m->open->number;
+			(void)pthread_cond_signal(&m->work);
+		}
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	}
+	return check_open(m);
+}
+
 /* lock is held */
 static int join(struct meta *m, const struct batch *b, struct list *nodes)
 {
-	int r = wait_for_room(m, b->ops.len);
+	int r = check_open(m);
 
 	if (!r && group_len(m->open) + b->ops.len > GROUP_MAX)
 		r = close_open(m);

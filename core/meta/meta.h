@@ -65,7 +65,8 @@ int batch_next(struct rd *r, uint8_t *ret_kind, const void **ret_key,
 /*
  * What the layers above do at the turns of a group.  All are called from the
  * commit thread with no lock held, and may call gets and scans; only
- * sync_failed may commit.
+ * sync_failed may commit.  A lock that a hook takes is never held across
+ * meta_admit() or meta_sync(), which wait for that thread.
  */
 struct meta_hooks {
 	void *ctx;
@@ -152,9 +153,18 @@ int meta_scan(struct meta *m, const void *from, size_t from_len, const void *to,
 /* ---- committing ------------------------------------------------------ */
 
 /*
+ * Before a batch is begun, with no lock held that a hook takes: waits while too
+ * much is not durable yet.  -EROFS when nothing can be committed any more.  In
+ * the commit thread it never waits.
+ *
+ * It does not reserve: what the threads that were let in then commit comes on
+ * top of the limit, a batch or two each.  A long job asks before each step.
+ */
+int meta_admit(struct meta *m);
+/*
  * Put the batch into the open group; ret_number (may be NULL): which it is.
- * The batch is empty after.  Waits when too much is not durable yet.  -EROFS
- * when the log can not be written any more.
+ * The batch is empty after.  Never waits for the log, so that it may be called
+ * under locks that hooks take.  -EROFS when the log can not be written any more.
  */
 int meta_commit(struct meta *m, struct batch *b, uint64_t *ret_number);
 /* Wait until group number is durable; closes it if it is open. */

@@ -54,8 +54,7 @@ int view_getattr(void *ctx, uint64_t ino, struct dynfs_attr *ret)
 	return r;
 }
 
-static int check_set(const struct tree *t, uint32_t mask,
-		     const struct dynfs_attr *in)
+static int check_set(struct tree *t, uint32_t mask, const struct dynfs_attr *in)
 {
 	if (mask & ~SET_ALL)
 		return -EINVAL;
@@ -63,7 +62,7 @@ static int check_set(const struct tree *t, uint32_t mask,
 	    ((mask & DYNFS_SET_MTIME) && in->mtime.nsec >= NSEC) ||
 	    ((mask & DYNFS_SET_CTIME) && in->ctime.nsec >= NSEC))
 		return -EINVAL;
-	return tree_writable(t);
+	return tree_admit(t);
 }
 
 static void set_owner(struct inode_rec *rec, uint32_t mask,

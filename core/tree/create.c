@@ -83,7 +83,7 @@ static int node_add(struct tree *t, struct inode *dir, struct inode *in,
 
 static int new_name_check(struct tree *t, const char *name)
 {
-	int r = tree_writable(t);
+	int r = tree_admit(t);
 
 	if (!r)
 		r = name_check(name);

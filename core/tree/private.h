@@ -121,6 +121,8 @@ uint32_t inode_mode(struct inode *in);
 /* A directory that new names can go into, else an errno.  lock is held. */
 int dir_check(const struct inode *dir);
 int tree_writable(const struct tree *t);
+/* The same, and there is room for a commit; no lock is held. */
+int tree_admit(struct tree *t);
 /* Takes over the caller's get for a lookup reference. */
 void tree_hold(struct inode *in);
 /* The caller keeps a get. */

@@ -106,7 +106,7 @@ static int remove_name(struct tree *t, uint64_t parent, const char *name,
 {
 	struct removal m = { .t = t, .name = name, .is_dir = is_dir };
 	AUTOINODE struct inode *dir = NULL;
-	int r = tree_writable(t);
+	int r = tree_admit(t);
 
 	if (!r)
 		r = name_check(name);

@@ -304,7 +304,7 @@ int view_rename(void *ctx, uint64_t parent, const char *name,
 	};
 	AUTOINODE struct inode *from = NULL;
 	AUTOINODE struct inode *to = NULL;
-	int r = tree_writable(m.t);
+	int r = tree_admit(m.t);
 
 	if (!r)
 		r = name_check(name);

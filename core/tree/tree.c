@@ -140,6 +140,11 @@ int tree_writable(const struct tree *t)
 	return t->readonly ? -EROFS : 0;
 }
 
+int tree_admit(struct tree *t)
+{
+	return t->readonly ? -EROFS : meta_admit(t->meta);
+}
+
 void tree_hold(struct inode *in)
 {
 	if (atomic_fetch_add(&in->lookups, 1) > 0)

@@ -201,7 +201,7 @@ int view_setxattr(void *ctx, uint64_t ino, const char *name, const void *value,
 	struct tree *t = ctx;
 	AUTOINODE struct inode *in = NULL;
 	AUTOOP struct op op = { .n = 0 };
-	int r = tree_writable(t);
+	int r = tree_admit(t);
 
 	if (!r)
 		r = xattr_check(name);
@@ -229,7 +229,7 @@ int view_removexattr(void *ctx, uint64_t ino, const char *name)
 	AUTOOP struct op op = { .n = 0 };
 	AUTOBUF struct buf old = BUF_INIT;
 	struct key key;
-	int r = tree_writable(t);
+	int r = tree_admit(t);
 
 	if (!r)
 		r = xattr_check(name);

@@ -263,6 +263,12 @@ static int commit_locked(struct meta *m, struct batch *b)
 	return m->close_every && ++m->in_group >= m->close_every;
 }
 
+int meta_admit(struct meta *m)
+{
+	(void)m;
+	return 0;
+}
+
 int meta_commit(struct meta *m, struct batch *b, uint64_t *ret_number)
 {
 	int r = commit_locked(m, b);

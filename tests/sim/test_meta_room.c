@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Back-pressure with tiny limits: batches are committed under a lock that the
+ * hook for a failed sync wants, too, while every sync of a store fails.  Should
+ * a commit wait for room, the commit thread would wait for the lock, and
+ * nobody would ever go on.
+ */
+#include "simdisks.h"
+
+#include <base/cleanup.h>
+#include <base/fail.h>
+#include <meta/meta.h>
+#include <registry/registry.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_S  60
+#define WRITERS     3
+#define ROUNDS      60
+#define GROUP_BYTES 4096u
+#define BATCH_BYTES 9000u /* two of them are more than the limit */
+
+struct room {
+	struct simos *sim;
+	struct disks *disks;
+	struct meta *meta;
+	pthread_mutex_t lock; /* as that of drops in core/extent */
+	atomic_uint n_failed, n_waits;
+	uint64_t most; /* not durable at once; lock */
+};
+
+static int hook_sync_failed(void *ctx, struct disk *disk, uint64_t number,
+			    const void *ops, size_t len)
+{
+	struct room *w = (struct room *)ctx;
+	AUTOBATCH struct batch b;
+
+	(void)disk;
+	(void)number;
+	(void)ops;
+	(void)len;
+	atomic_fetch_add(&w->n_failed, 1);
+	batch_init(&b);
+	AUTOLOCK(&w->lock);
+	batch_put(&b, "fixed", 5, "", 0);
+	return meta_commit(w->meta, &b, NULL);
+}
+
+static int put_one(struct room *w, unsigned key)
+{
+	static const uint8_t value[BATCH_BYTES];
+	AUTOBATCH struct batch b;
+	char name[16];
+
+	batch_init(&b);
+	(void)snprintf(name, sizeof(name), "k%03u", key);
+	batch_put(&b, name, strlen(name), value, sizeof(value));
+	batch_touch(&b, 1, 1);
+	return meta_commit(w->meta, &b, NULL);
+}
+
+/* An operation of several batches under one lock. */
+static void *writer(void *arg)
+{
+	struct room *w = (struct room *)arg;
+	struct meta_status st;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct timespec a, b;
+
+		(void)clock_gettime(CLOCK_MONOTONIC, &a);
+		if (meta_admit(w->meta))
+			return "not admitted";
+		(void)clock_gettime(CLOCK_MONOTONIC, &b);
+		if (b.tv_sec > a.tv_sec || b.tv_nsec - a.tv_nsec > 50000)
+			atomic_fetch_add(&w->n_waits, 1);
+		AUTOLOCK(&w->lock);
+		for (unsigned k = 0; k < 3; k++)
+			if (put_one(w, 3 * i + k))
+				return "not committed";
+		meta_status(w->meta, &st);
+		if (st.overlay_bytes > w->most)
+			w->most = st.overlay_bytes;
+	}
+	return NULL;
+}
+
+static void open_room(struct room *w, struct reg *reg)
+{
+	struct meta_how how = {
+		.reg = reg,
+		.engine_plugin = "mem",
+		.copies = 3,
+		.memory_bytes = 64u << 20,
+		.group_bytes = GROUP_BYTES,
+		.group_ns = 1000000,
+		.log_bytes = 1u << 30,
+		.create = true,
+		.hooks = { .ctx = w, .sync_failed = hook_sync_failed },
+	};
+
+	w->sim = simos_new(1);
+	assert_non_null(w->sim);
+	(void)pthread_mutex_init(&w->lock, NULL);
+	assert_int_equal(simdisks_create(w->sim), 0);
+	assert_int_equal(simdisks_open(w->sim, &w->disks), 0);
+	how.os = simos_os(w->sim);
+	how.disks = w->disks;
+	assert_int_equal(meta_open(&how, &w->meta), 0);
+}
+
+static void
+a_commit_never_waits_for_the_thread_that_wants_its_lock(void **state)
+{
+	struct simos_fault fault = {
+		.call = SIMOS_SYNC, .prefix = "/d1/store", .nth = 1, .err = -EIO
+	};
+	struct room w = { .most = 0 };
+	pthread_t t[WRITERS];
+	struct timespec until;
+	struct reg *reg;
+
+	(void)state;
+	assert_int_equal(reg_open(NULL, &reg), 0);
+	open_room(&w, reg);
+	assert_int_equal(simos_inject(w.sim, &fault), 0);
+	for (unsigned i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, writer, &w), 0);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	for (unsigned i = 0; i < WRITERS; i++) {
+		void *why = NULL;
+
+		if (pthread_timedjoin_np(t[i], &why, &until)) {
+			/* the threads can not be ended, the process can */
+			print_error("nothing moves any more\n");
+			_exit(1);
+		}
+		if (why)
+			fail_msg("%s: %s", (const char *)why, fail_text(0));
+	}
+	/* or nothing was put to the test */
+	assert_true(atomic_load(&w.n_failed) > 10);
+	assert_true(atomic_load(&w.n_waits) > 10);
+	/* the limit, and what each that was let in may add */
+	assert_true(w.most < 4 * (4 * GROUP_BYTES + WRITERS * 3 * BATCH_BYTES));
+	assert_int_equal(meta_close(w.meta), 0);
+	simdisks_close(w.disks);
+	(void)pthread_mutex_destroy(&w.lock);
+	simos_free(w.sim);
+	reg_close(reg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    a_commit_never_waits_for_the_thread_that_wants_its_lock),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
