@@ -2,9 +2,12 @@
 /*
  * Making disks: of a new pool, or one more for a pool that is there.
  *
- * The label comes last.  A crash before it leaves a directory that is not
- * empty and has no label, which nobody takes for a disk; the operator is told
- * what is in the way.  What fails without a crash is taken back whole.
+ * Of a new pool the labels come first, on all disks before anything else is
+ * on any, and say that it is unfinished; claim.c makes use of that after a
+ * crash.  When one disk is added its label comes last: a crash before it leaves
+ * a directory that is not empty and has no label, which nobody takes for a
+ * disk; the operator is told what is in the way.  What fails without a crash is
+ * taken back whole.
  *
  * The ballast is room that only the log and the index can get: a preallocated
  * file, given up when they find none.
@@ -90,15 +93,14 @@ int label_check(const struct label *l)
 
 /* ---- one disk -------------------------------------------------------- */
 
-int prepare_dir(const struct dynfs_os *os, const char *path,
-		struct prepared *ret)
+int prepare_path(const struct dynfs_os *os, const char *path,
+		 struct prepared *ret)
 {
 	AUTOFREE char *parent = disk_path_parent(path);
-	AUTOFREE char *label = str_path(path, LABEL_FILE);
 	struct dynfs_os_stat st;
 	int r;
 
-	if (!parent || !label)
+	if (!parent)
 		return -ENOMEM;
 	*ret = (struct prepared){ .path = path };
 	r = os->mkdir(os, path, 0700);
@@ -115,6 +117,18 @@ int prepare_dir(const struct dynfs_os *os, const char *path,
 	if (r < 0)
 		return fail(r, "disk %s: cannot look at it: %s", path,
 			    fail_name(r));
+	return 0;
+}
+
+int prepare_dir(const struct dynfs_os *os, const char *path,
+		struct prepared *ret)
+{
+	AUTOFREE char *label = str_path(path, LABEL_FILE);
+	struct dynfs_os_stat st;
+	int r = label ? prepare_path(os, path, ret) : -ENOMEM;
+
+	if (r < 0)
+		return r;
 	r = os->stat(os, label, &st);
 	if (r >= 0)
 		return fail(-EEXIST,
@@ -215,6 +229,8 @@ static int base_label(const struct disks_how *how, struct label *l)
 	const struct dynfs_os *os = how->os;
 	int r = features_base(&l->features);
 
+	if (r >= 0)
+		r = features_require(&l->features, FEATURE_UNFINISHED);
 	if (r < 0)
 		return r;
 	l->pool_name = strdup(how->pool_name ? how->pool_name : "pool");
@@ -258,57 +274,84 @@ static int base_members(const struct disks_how *how, struct label *l)
 	return l->store ? label_check(l) : -ENOMEM;
 }
 
-static int write_labels(const struct disks_how *how, const struct label *base,
-			const struct prepared *p)
+/* The label of one of them: with its store, or what there is of it yet. */
+static int label_of(const struct label *base, uint32_t i, const char *store,
+		    struct label *ret)
+{
+	int r = label_copy(base, ret);
+
+	if (r < 0)
+		return r;
+	free(ret->store);
+	ret->store = strdup(store ? store : "");
+	ret->disk = ret->members[i].disk;
+	ret->disk_id = ret->members[i].id;
+	return ret->store ? 0 : -ENOMEM;
+}
+
+/* Nothing is on any disk before all have a label, see the top. */
+static int write_labels(const struct dynfs_os *os, const struct label *base,
+			struct claim *c, uint32_t n)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; i < how->n_entries && r >= 0; ++i) {
+	for (uint32_t i = 0; i < n && r >= 0; ++i) {
 		CLEANUP(label_done) struct label l = { 0 };
 
-		r = label_copy(base, &l);
-		if (r < 0)
-			return r;
-		free(l.store);
-		l.store = strdup(p[i].store ? p[i].store : "");
-		l.disk = l.members[i].disk;
-		l.disk_id = l.members[i].id;
-		r = l.store ? label_create(how->os, p[i].path, &l) : -ENOMEM;
+		r = label_of(base, i, NULL, &l);
+		if (r >= 0)
+			r = claim_label(os, &c[i], &l);
 	}
 	return r;
 }
 
-static int create_on(const struct disks_how *how, struct prepared *p)
+static int fill_disks(const struct disks_how *how, const struct label *base,
+		      struct claim *c)
 {
-	CLEANUP(label_done) struct label base = { 0 };
 	CLEANUP(store_kind_done) struct store_kind kind = { 0 };
 	struct disks_how sized = *how;
-	AUTOFREE const char **paths =
-	    (const char **)calloc(how->n_entries, sizeof(*paths));
+	int r = store_kind_copy(how, &kind);
+
+	sized.extent_bytes = base->extent_bytes;
+	for (uint32_t i = 0; i < how->n_entries && r >= 0; ++i)
+		r = prepare_disk(&sized, &kind, &how->entries[i], &c[i].p);
+	for (uint32_t i = 0; i < how->n_entries && r >= 0; ++i) {
+		CLEANUP(label_done) struct label l = { 0 };
+
+		r = label_of(base, i, c[i].p.store, &l);
+		if (r >= 0)
+			r = claim_label(how->os, &c[i], &l);
+	}
+	return r;
+}
+
+static int create_on(const struct disks_how *how, struct claim *c)
+{
+	CLEANUP(label_done) struct label base = { 0 };
+	uint32_t n = how->n_entries;
+	AUTOFREE const char **paths = (const char **)calloc(n, sizeof(*paths));
 	int r = paths ? base_label(how, &base) : -ENOMEM;
 
 	if (r >= 0)
 		r = base_members(how, &base);
-	if (r >= 0)
-		r = store_kind_copy(how, &kind);
-	for (uint32_t i = 0; i < how->n_entries && r >= 0; ++i) {
+	for (uint32_t i = 0; i < n && r >= 0; ++i) {
 		paths[i] = how->entries[i].path;
-		r = prepare_dir(how->os, paths[i], &p[i]);
+		r = claim_dir(how->os, paths[i], &c[i]);
 	}
 	if (r >= 0)
-		r = path_check_nesting(how->os, paths, how->n_entries,
-				       how->avoid_path);
-	sized.extent_bytes = base.extent_bytes;
-	for (uint32_t i = 0; i < how->n_entries && r >= 0; ++i)
-		r = prepare_disk(&sized, &kind, &how->entries[i], &p[i]);
+		r = path_check_nesting(how->os, paths, n, how->avoid_path);
 	if (r >= 0)
-		r = write_labels(how, &base, p);
-	return r;
+		r = claims_check(c, n);
+	for (uint32_t i = 0; i < n && r >= 0; ++i)
+		r = claim_clear(how->os, &c[i]);
+	if (r >= 0)
+		r = write_labels(how->os, &base, c, n);
+	return r < 0 ? r : fill_disks(how, &base, c);
 }
 
 int disks_create(const struct disks_how *how)
 {
-	AUTOFREE struct prepared *p = NULL;
+	AUTOFREE struct claim *c = NULL;
 	int r = 0;
 
 	if (!how->n_entries || how->n_entries > DISKS_MAX)
@@ -317,14 +360,15 @@ int disks_create(const struct disks_how *how)
 		r = entry_check(&how->entries[i]);
 	if (r < 0)
 		return r;
-	p = (struct prepared *)calloc(how->n_entries, sizeof(*p));
-	if (!p)
+	c = (struct claim *)calloc(how->n_entries, sizeof(*c));
+	if (!c)
 		return -ENOMEM;
-	r = create_on(how, p);
-	for (uint32_t i = how->n_entries; i-- > 0;) {
-		if (r < 0)
-			prepare_undo(how->os, &p[i]);
-		prepare_done(&p[i]);
-	}
+	for (uint32_t i = 0; i < how->n_entries; ++i)
+		c[i].fd = -1;
+	r = create_on(how, c);
+	if (r < 0)
+		claims_undo(how->os, c, how->n_entries);
+	for (uint32_t i = 0; i < how->n_entries; ++i)
+		claim_done(how->os, &c[i]);
 	return r;
 }

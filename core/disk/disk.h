@@ -74,13 +74,27 @@ struct disks_how {
 	bool force_rollback;
 };
 
+enum disks_there {
+	DISKS_NONE,
+	DISKS_UNFINISHED, /* making the pool was cut short: create it again */
+	DISKS_POOL,
+};
+
+/* What the labels of the entries say, as far as they can be read. */
+enum disks_there disks_look(const struct disks_how *how);
+
 /*
- * Label all entries as a new pool.  A directory that is missing is made, its
- * parent must be there.  Refuses one that has a label, or that is not empty
- * (lost+found apart), or lies inside another or in avoid_path.  On failure
- * nothing is left behind.
+ * Label all entries as a new pool, which is unfinished until disks_finish().  A
+ * directory that is missing is made, its parent must be there.  Refuses one
+ * that has a label, or that is not empty (lost+found apart), or lies inside
+ * another or in avoid_path; but what a pool left that was never finished is
+ * taken, if all of it is there.  On failure nothing is left behind.
  */
 int disks_create(const struct disks_how *how);
+/* Everything that makes the pool real is durable: from here on it is one. */
+int disks_finish(struct disks *d);
+/* It is not: nothing in it may be believed, nor anybody served. */
+bool disks_unfinished(const struct disks *d);
 
 /*
  * Read all labels, find the newest epoch, check every entry (another pool,

@@ -19,7 +19,9 @@
 #define FEATURES_MAX  256u /* names in one list */
 #define FEATURES_NAME 64u  /* bytes in a name */
 
-static const char *const known_incompat[] = { "base-1", NULL };
+static const char *const base_incompat[] = { "base-1", NULL };
+static const char *const known_incompat[] = { "base-1", FEATURE_UNFINISHED,
+					      NULL };
 static const char *const known_ro_compat[] = { NULL };
 
 static void names_free(char **names)
@@ -83,7 +85,7 @@ int features_copy(const struct features *from, struct features *ret)
 int features_base(struct features *ret)
 {
 	char **incompat;
-	int r = names_copy(known_incompat, &incompat);
+	int r = names_copy(base_incompat, &incompat);
 
 	if (r < 0)
 		return r;
@@ -100,6 +102,46 @@ static void names_put(struct buf *b, char *const *names)
 	buf_put16(b, n);
 	for (uint16_t i = 0; i < n; ++i)
 		buf_put_str(b, names[i], strlen(names[i]));
+}
+
+bool features_need(const struct features *f, const char *name)
+{
+	for (char **n = f->incompat; n && *n; ++n)
+		if (!strcmp(*n, name))
+			return true;
+	return false;
+}
+
+int features_require(struct features *f, const char *name)
+{
+	size_t n = 0;
+	char **to;
+
+	if (features_need(f, name))
+		return 0;
+	while (f->incompat && f->incompat[n])
+		n++;
+	to = (char **)realloc(f->incompat, (n + 2) * sizeof(*to));
+	if (!to)
+		return -ENOMEM;
+	f->incompat = to;
+	to[n + 1] = NULL;
+	to[n] = strdup(name);
+	return to[n] ? 0 : -ENOMEM;
+}
+
+void features_release(struct features *f, const char *name)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; f->incompat && f->incompat[i]; ++i) {
+		if (strcmp(f->incompat[i], name) != 0)
+			f->incompat[kept++] = f->incompat[i];
+		else
+			free(f->incompat[i]);
+	}
+	if (f->incompat)
+		f->incompat[kept] = NULL;
 }
 
 void features_put(struct buf *b, const struct features *f)

@@ -18,9 +18,19 @@ struct features {
 	char **compat, **ro_compat, **incompat; /* owned, NULL-terminated */
 };
 
+/*
+ * Of labels, incompatible: the pool is being made, nothing was ever stored in
+ * it or answered.  It goes with the epoch that makes the pool real.
+ */
+#define FEATURE_UNFINISHED "unfinished"
+
 void features_done(struct features *f);
 int features_base(struct features *ret); /* what this program writes */
 int features_copy(const struct features *from, struct features *ret);
+/* Is name among the incompatible ones?  Put it there; take it away. */
+bool features_need(const struct features *f, const char *name);
+int features_require(struct features *f, const char *name);
+void features_release(struct features *f, const char *name);
 void features_put(struct buf *b, const struct features *f);
 int features_get(struct rd *r, struct features *ret);
 /*
@@ -101,6 +111,12 @@ int label_write(const struct dynfs_os *os, const char *dir, struct label *l);
 
 /* Make dir/dynfs.label, both halves, durably; -EEXIST when there is one. */
 int label_create(const struct dynfs_os *os, const char *dir, struct label *l);
+/* The same, and the file stays open and locked. */
+int label_create_fd(const struct dynfs_os *os, const char *dir, struct label *l,
+		    int *ret_fd);
+/* Both halves of an open label file anew, its room, its name. */
+int label_fill_fd(const struct dynfs_os *os, int fd, const char *dir,
+		  struct label *l);
 
 /* The same on an open label file; dir is for messages. */
 int label_read_fd(const struct dynfs_os *os, int fd, const char *dir,

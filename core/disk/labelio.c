@@ -188,7 +188,26 @@ static int reserve_file(const struct dynfs_os *os, int fd)
 	return write_all(os, fd, zero, LABEL_FILE_BYTES, 0);
 }
 
-int label_create(const struct dynfs_os *os, const char *dir, struct label *l)
+int label_fill_fd(const struct dynfs_os *os, int fd, const char *dir,
+		  struct label *l)
+{
+	int r = reserve_file(os, fd);
+
+	if (r < 0)
+		return fail(r, "disk %s: no room for its label: %s", dir,
+			    fail_name(r));
+	r = label_write_fd(os, fd, dir, l);
+	if (!r)
+		r = label_write_fd(os, fd, dir, l);
+	if (r < 0)
+		return r;
+	r = os->syncdir(os, dir);
+	return r < 0 ? fail(r, "disk %s: cannot sync it: %s", dir, fail_name(r))
+		     : 0;
+}
+
+int label_create_fd(const struct dynfs_os *os, const char *dir, struct label *l,
+		    int *ret_fd)
 {
 	AUTOFREE char *path = str_path(dir, LABEL_FILE);
 	int fd, r;
@@ -200,22 +219,27 @@ int label_create(const struct dynfs_os *os, const char *dir, struct label *l)
 	if (fd < 0)
 		return fail(fd, "disk %s: cannot make its label: %s", dir,
 			    fail_name(fd));
-	r = reserve_file(os, fd);
-	if (r < 0)
-		(void)fail(r, "disk %s: no room for its label: %s", dir,
-			   fail_name(r));
-	if (!r)
-		r = label_write_fd(os, fd, dir, l);
-	if (!r)
-		r = label_write_fd(os, fd, dir, l);
-	(void)os->close(os, fd); /* synced, or failed already */
-	if (!r) {
-		r = os->syncdir(os, dir);
-		if (r < 0)
-			(void)fail(r, "disk %s: cannot sync it: %s", dir,
-				   fail_name(r));
+	if (os->lock(os, fd) == -EWOULDBLOCK) {
+		/* somebody found it before we could hold it: it is theirs */
+		(void)os->close(os, fd);
+		return fail(-EBUSY, "disk %s is in use by another process",
+			    dir);
 	}
-	if (r < 0)
+	r = label_fill_fd(os, fd, dir, l);
+	if (r < 0) {
 		(void)os->unlink(os, path); /* the cause is said already */
+		(void)os->close(os, fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int label_create(const struct dynfs_os *os, const char *dir, struct label *l)
+{
+	int fd, r = label_create_fd(os, dir, l, &fd);
+
+	if (!r)
+		(void)os->close(os, fd); /* synced */
 	return r;
 }

@@ -51,6 +51,23 @@ static int change_make(struct disks *d, struct label *l,
 	return r;
 }
 
+/* ---- making it real -------------------------------------------------- */
+
+int disks_finish(struct disks *d)
+{
+	CLEANUP(label_done) struct label l = { 0 };
+	int r;
+	AUTOLOCK(&d->change);
+
+	r = change_begin(d);
+	if (r >= 0)
+		r = label_copy(&d->next, &l);
+	if (r < 0)
+		return r;
+	features_release(&l.features, FEATURE_UNFINISHED);
+	return change_make(d, &l, NULL);
+}
+
 /* ---- failing --------------------------------------------------------- */
 
 static void leave_insync(struct label *l, uint32_t id)

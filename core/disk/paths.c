@@ -132,6 +132,14 @@ static void clear_below(const struct dynfs_os *os, const char *path, int depth)
 	buf_done(&c.names);
 }
 
+void path_remove(const struct dynfs_os *os, const char *path)
+{
+	if (os->unlink(os, path) >= 0)
+		return;
+	clear_below(os, path, 1);
+	(void)os->rmdir(os, path); /* stays if something in it did */
+}
+
 void path_clear(const struct dynfs_os *os, const char *path)
 {
 	clear_below(os, path, 0);

@@ -83,6 +83,8 @@ int disk_path_inside(const struct dynfs_os *os, const char *path,
 int path_must_be_empty(const struct dynfs_os *os, const char *path);
 /* Everything below path but lost+found, as far as it goes. */
 void path_clear(const struct dynfs_os *os, const char *path);
+/* A file, or a directory with all in it, as far as it goes. */
+void path_remove(const struct dynfs_os *os, const char *path);
 /* The folder that path is in; malloc'd. */
 char *disk_path_parent(const char *path);
 /* Several disks, none inside another or in avoid (NULL: no such place). */
@@ -109,6 +111,8 @@ void found_done(const struct dynfs_os *os, struct found *f);
  */
 int found_probe(const struct dynfs_os *os, const char *path, bool readonly,
 		struct found *ret);
+/* The handle of the label, locked; errors as below. */
+int found_lock(const struct dynfs_os *os, const char *path, bool readonly);
 /* Whose the disk is, for the next process that wants it. */
 void found_sign(const struct dynfs_os *os, const char *path);
 void found_unsign(const struct dynfs_os *os, const char *path);
@@ -183,7 +187,7 @@ void store_close(struct disk_in *k);
 
 /* ---- create.c -------------------------------------------------------- */
 
-/* Takes back what disk_prepare() did. */
+/* What is done to a directory, to be taken back. */
 struct prepared {
 	const char *path;
 	bool made_dir;
@@ -191,6 +195,10 @@ struct prepared {
 	char *store; /* for the label; owned */
 };
 
+/* The directory is there, or made. */
+int prepare_path(const struct dynfs_os *os, const char *path,
+		 struct prepared *ret);
+/* And there is nothing in it. */
 int prepare_dir(const struct dynfs_os *os, const char *path,
 		struct prepared *ret);
 int prepare_disk(const struct disks_how *how, const struct store_kind *kind,
@@ -203,6 +211,32 @@ int member_of_entry(const struct dynfs_os *os, const struct disks_entry *e,
 int entry_check(const struct disks_entry *e);
 /* The first half of a label that this program could not read back. */
 int label_check(const struct label *l);
+
+/* ---- claim.c --------------------------------------------------------- */
+
+/* A directory that a new pool takes. */
+struct claim {
+	struct prepared p;
+	int fd; /* of its label, locked; -1: it has none yet */
+	/* an earlier attempt got as far as this: */
+	bool labelled; /* was is valid */
+	bool full;     /* there is more than a label */
+	struct label was;
+};
+
+/*
+ * Is it empty, or left behind by a pool that was never finished?  -ENOTEMPTY,
+ * -EEXIST (part of a pool), -EBUSY and others say what is in the way.
+ */
+int claim_dir(const struct dynfs_os *os, const char *path, struct claim *ret);
+/* What is full may go: all disks of its pool are among them. */
+int claims_check(const struct claim *c, uint32_t n);
+/* Everything but the label is gone, durably. */
+int claim_clear(const struct dynfs_os *os, struct claim *c);
+/* Its label is l; the file stays locked. */
+int claim_label(const struct dynfs_os *os, struct claim *c, struct label *l);
+void claims_undo(const struct dynfs_os *os, struct claim *c, uint32_t n);
+void claim_done(const struct dynfs_os *os, struct claim *c);
 
 /* ---- set.c ----------------------------------------------------------- */
 

@@ -94,9 +94,7 @@ static int lock_label(const struct dynfs_os *os, int fd, const char *path)
 	return fail(-EBUSY, "disk %s is in use by another process", path);
 }
 
-/* The handle of the label, locked. */
-static int open_locked(const struct dynfs_os *os, const char *path,
-		       bool readonly)
+int found_lock(const struct dynfs_os *os, const char *path, bool readonly)
 {
 	AUTOFREE char *file = str_path(path, LABEL_FILE);
 	int fd, r;
@@ -132,7 +130,7 @@ int found_probe(const struct dynfs_os *os, const char *path, bool readonly,
 		return fail(r, "disk %s is not a directory", path);
 	if (r < 0)
 		return fail(r, "disk %s is not there: %s", path, fail_name(r));
-	f.fd = open_locked(os, path, readonly);
+	f.fd = found_lock(os, path, readonly);
 	if (f.fd < 0)
 		return f.fd;
 	f.path = strdup(path);

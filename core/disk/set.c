@@ -64,6 +64,11 @@ bool disks_readonly(const struct disks *d)
 	return atomic_load(&d->readonly);
 }
 
+bool disks_unfinished(const struct disks *d)
+{
+	return features_need(&disks_label(d)->features, FEATURE_UNFINISHED);
+}
+
 uint32_t disks_insync(const struct disks *d, uint32_t *ids, uint32_t max)
 {
 	const struct label *l = disks_label(d);

@@ -82,6 +82,7 @@ static int hints_write(const struct pool_how *how, const char *path,
 		       const char *fresh, const struct buf *text)
 {
 	const struct dynfs_os *os = how->os;
+	const char *dir = how->conf->pool.dir;
 	struct iovec iov = { text->data, text->len };
 	int fd = os->open(
 	    os, fresh, DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0644);
@@ -91,8 +92,13 @@ static int hints_write(const struct pool_how *how, const char *path,
 		return fd;
 	if (os->pwritev(os, fd, &iov, 1, 0) != (ssize_t)text->len)
 		r = -EIO;
+	else
+		/* of a pool without disks in the config there is no other word */
+		r = os->sync(os, fd);
 	(void)os->close(os, fd);
-	return r < 0 ? r : os->rename(os, fresh, path);
+	if (r >= 0)
+		r = os->rename(os, fresh, path);
+	return r < 0 ? r : os->syncdir(os, dir);
 }
 
 void hints_save(struct pool *p)

@@ -103,6 +103,18 @@ static int pool_open_upper(struct pool *p, bool create)
 	return r;
 }
 
+/*
+ * Between making the labels and opening them nobody held them: another process
+ * may have taken the disks.
+ */
+static int pool_is_ours(struct pool *p, bool create)
+{
+	if (disks_unfinished(p->disks) == create)
+		return 0;
+	return fail(-EBUSY, "pool '%s' is being made by another process",
+		    pool_name(p));
+}
+
 static int pool_open_parts(struct pool *p, const struct pool_parts *parts,
 			   bool create)
 {
@@ -111,6 +123,8 @@ static int pool_open_parts(struct pool *p, const struct pool_parts *parts,
 	struct meta_status status;
 	int r = disks_open(&disks, &p->disks);
 
+	if (r >= 0)
+		r = pool_is_ours(p, create);
 	if (r < 0)
 		return r;
 	p->readonly = disks_readonly(p->disks);
@@ -153,6 +167,14 @@ static int pool_take_down(struct pool *p, bool crash)
 	return r < 0 ? r : e;
 }
 
+/* All that makes an empty pool is durable before a label says so. */
+static int pool_finish(struct pool *p)
+{
+	int r = meta_sync(p->meta, meta_open_number(p->meta));
+
+	return r < 0 ? r : disks_finish(p->disks);
+}
+
 static int pool_open_on(const struct pool_how *how,
 			const struct pool_parts *parts, bool create,
 			struct pool **ret)
@@ -167,6 +189,8 @@ static int pool_open_on(const struct pool_how *how,
 	r = pool_open_parts(p, parts, create);
 	if (r >= 0 && !p->readonly)
 		hints_save(p);
+	if (r >= 0 && create)
+		r = pool_finish(p);
 	if (r < 0) {
 		/* the reason is the first one, not what taking down says */
 		char text[FAIL_TEXT_MAX];
@@ -180,13 +204,49 @@ static int pool_open_on(const struct pool_how *how,
 	return 0;
 }
 
+/*
+ * Closed in the end, and served only after another open: that writes both
+ * halves of the labels again, and neither says "unfinished" any more.
+ */
+static int pool_create_on(const struct pool_how *how, struct pool_parts *parts)
+{
+	struct disks_how disks = parts_disks(parts, how);
+	struct pool *p;
+	int r = disks_create(&disks);
+
+	if (r >= 0)
+		r = pool_open_on(how, parts, true, &p);
+	return r < 0 ? r : pool_close(p);
+}
+
+/* A crash has cut its making short; nothing is in it. */
+static int pool_again(const struct pool_how *how, struct pool_parts *parts)
+{
+	const char *name = how->conf->pool.name;
+
+	if (how->readonly || how->conf->pool.readonly)
+		return fail(-EROFS,
+			    "pool '%s' was never finished: open it for "
+			    "writing, then it is made again",
+			    name);
+	log_warn("pool", "pool '%s' was never finished: it is made again",
+		 name);
+	return pool_create_on(how, parts);
+}
+
 int pool_open(const struct pool_how *how, struct pool **ret)
 {
 	struct pool_parts parts;
+	struct disks_how disks;
 	int r = parts_init(&parts, how->conf);
 
 	if (r >= 0)
 		r = hints_add(&parts, how);
+	if (r >= 0) {
+		disks = parts_disks(&parts, how);
+		if (disks_look(&disks) == DISKS_UNFINISHED)
+			r = pool_again(how, &parts);
+	}
 	if (r >= 0)
 		r = pool_open_on(how, &parts, false, ret);
 	parts_done(&parts);
@@ -209,17 +269,6 @@ static int pool_default_fits(const struct conf *conf)
 		    d->name, want, conf->pool.n_disks,
 		    want - conf->pool.n_disks,
 		    want - conf->pool.n_disks == 1 ? "" : "s");
-}
-
-static int pool_create_on(const struct pool_how *how, struct pool_parts *parts)
-{
-	struct disks_how disks = parts_disks(parts, how);
-	struct pool *p;
-	int r = disks_create(&disks);
-
-	if (r >= 0)
-		r = pool_open_on(how, parts, true, &p);
-	return r < 0 ? r : pool_close(p);
 }
 
 int pool_create(const struct pool_how *how)
@@ -262,22 +311,16 @@ int pool_create_first(const struct pool_how *how, const char *path,
 int pool_exists(const struct pool_how *how)
 {
 	struct pool_parts parts;
-	int found = 0, r = parts_init(&parts, how->conf);
+	struct disks_how disks;
+	int r = parts_init(&parts, how->conf);
 
 	if (r < 0)
 		return r;
 	(void)hints_add(&parts, how);
-	for (uint32_t i = 0; i < parts.n_entries && !found; ++i) {
-		struct label label;
-
-		r = label_read(how->os, parts.entries[i].path, &label, NULL);
-		if (r >= 0)
-			label_done(&label);
-		/* one that can not be read is one all the same */
-		found = r >= 0 || r == -EUCLEAN || r == -EOPNOTSUPP;
-	}
+	disks = parts_disks(&parts, how);
+	r = disks_look(&disks) != DISKS_NONE;
 	parts_done(&parts);
-	return found;
+	return r;
 }
 
 int pool_close(struct pool *p)

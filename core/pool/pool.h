@@ -19,13 +19,20 @@ struct pool_how {
 	bool force_rollback;
 };
 
-/* Label the config's disks and make an empty pool on them. */
+/*
+ * Label the config's disks and make an empty pool on them.  A crash at any
+ * point leaves no pool, or an unfinished one, which the next create or open
+ * makes again, or the pool.
+ */
 int pool_create(const struct pool_how *how);
 /* The same on one disk that the config does not name; more are added. */
 int pool_create_first(const struct pool_how *how, const char *path,
 		      uint64_t limit_bytes, const struct member_tag *tags,
 		      uint32_t n_tags);
-/* 1: at least one of the config's disks has a label; 0: none has. */
+/*
+ * 1: at least one of the config's disks has a label (of an unfinished pool,
+ * perhaps: pool_open() makes it again); 0: none has.
+ */
 int pool_exists(const struct pool_how *how);
 int pool_open(const struct pool_how *how, struct pool **ret);
 /* Everything is durable when this returns 0. */
