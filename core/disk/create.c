@@ -81,6 +81,13 @@ int label_check(const struct label *l)
 	AUTOBUF struct buf b = BUF_INIT;
 	int r = label_encode(l, &b);
 
+	/* another disk's store may have more to say of itself */
+	if (r >= 0 &&
+	    b.len - strlen(l->store) + LABEL_STORE_MAX > LABEL_SLOT_BYTES)
+		r = fail(-E2BIG,
+			 "the label of pool '%.64s' with %u members leaves no "
+			 "room for what a store has to say",
+			 l->pool_name, l->n_members);
 	if (r >= 0)
 		r = label_decode(b.data, b.len, &back);
 	if (r == -EUCLEAN)

@@ -218,20 +218,33 @@ static const char *names_unknown(char *const *names, const char *const *known)
 	return NULL;
 }
 
-int features_check(const struct features *f, const char *what)
+static int check(const struct features *f, const char *const *incompat,
+		 const char *const *ro_compat, const char *what)
 {
-	const char *name = names_unknown(f->incompat, known_incompat);
+	const char *name = names_unknown(f->incompat, incompat);
 
 	if (name)
 		return fail(-EOPNOTSUPP,
 			    "%s needs the feature '%s', which this version of "
 			    "dynfs does not have",
 			    what, name);
-	name = names_unknown(f->ro_compat, known_ro_compat);
+	name = names_unknown(f->ro_compat, ro_compat);
 	if (name)
 		return fail(-EROFS,
 			    "%s has the feature '%s', with which this version "
 			    "of dynfs may only read it",
 			    what, name);
 	return 0;
+}
+
+int features_check(const struct features *f, const char *what)
+{
+	return check(f, known_incompat, known_ro_compat, what);
+}
+
+int features_check_strange(const struct features *f, const char *what)
+{
+	static const char *const none[] = { NULL };
+
+	return check(f, none, none, what);
 }

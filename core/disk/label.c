@@ -260,12 +260,12 @@ static int get_text(struct rd *r, size_t min, size_t max, char also, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int get_ids(struct rd *r, uint32_t **ret, uint32_t *ret_n)
+static int get_ids(struct rd *r, uint32_t max, uint32_t **ret, uint32_t *ret_n)
 {
 	uint16_t n = rd16(r);
 	uint32_t *ids;
 
-	if (rd_error(r) || n > DISKS_MAX)
+	if (rd_error(r) || n > max)
 		return -EUCLEAN;
 	ids = (uint32_t *)calloc(n + 1u, sizeof(*ids));
 	if (!ids)
@@ -275,6 +275,15 @@ static int get_ids(struct rd *r, uint32_t **ret, uint32_t *ret_n)
 	for (uint16_t i = 0; i < n; ++i)
 		ids[i] = rd32(r);
 	return rd_error(r);
+}
+
+/* The last tag has a key that no other has. */
+static bool key_is_new(const struct member *m, uint32_t last)
+{
+	for (uint32_t i = 0; i < last; ++i)
+		if (!strcmp(m->tags[i].key, m->tags[last].key))
+			return false;
+	return true;
 }
 
 static int get_tags(struct rd *r, struct member *m)
@@ -294,6 +303,8 @@ static int get_tags(struct rd *r, struct member *m)
 
 		if (!e)
 			e = get_text(r, 0, TEXT_MAX, 0, &m->tags[i].value);
+		if (!e && !key_is_new(m, i))
+			e = -EUCLEAN;
 		if (e < 0)
 			return e;
 	}
@@ -352,15 +363,38 @@ static bool ids_are_members(const struct label *l, const uint32_t *ids,
 	return true;
 }
 
+/* A log is whole only where somebody keeps it so. */
+static bool insync_votes(const struct label *l)
+{
+	for (uint32_t i = 0; i < l->n_insync; ++i)
+		if (!member_votes(label_member(l, l->insync[i])))
+			return false;
+	return true;
+}
+
+/* Who is found by its uuid must not be two. */
+static bool uuids_differ(const struct label *l)
+{
+	for (uint32_t i = 0; i < l->n_members; ++i) {
+		if (uuid_is_zero(&l->members[i].disk))
+			return false;
+		for (uint32_t j = 0; j < i; ++j)
+			if (uuid_equal(&l->members[i].disk,
+				       &l->members[j].disk))
+				return false;
+	}
+	return true;
+}
+
 static bool label_makes_sense(const struct label *l)
 {
 	const struct member *self = label_member(l, l->disk_id);
 
 	return self && uuid_equal(&self->disk, &l->disk) &&
-	       !uuid_is_zero(&l->disk) && !uuid_is_zero(&l->pool) && l->epoch &&
+	       !uuid_is_zero(&l->pool) && uuids_differ(l) && l->epoch &&
 	       l->promised >= l->epoch && l->extent_bytes >= EXTENT_MIN &&
 	       l->extent_bytes <= EXTENT_MAX && l->extent_bytes % 4096 == 0 &&
-	       ids_are_members(l, l->insync, l->n_insync) &&
+	       ids_are_members(l, l->insync, l->n_insync) && insync_votes(l) &&
 	       ids_are_members(l, l->before, l->n_before);
 }
 
@@ -381,7 +415,7 @@ static int get_fixed(struct rd *r, struct label *l)
 	l->promised = rd64(r);
 	l->epoch = rd64(r);
 	l->epoch_bits = rd64(r);
-	return get_text(r, 0, TEXT_MAX, '\n', &l->store);
+	return get_text(r, 0, LABEL_STORE_MAX, '\n', &l->store);
 }
 
 static int get_body(struct rd *r, struct label *l)
@@ -395,9 +429,9 @@ static int get_body(struct rd *r, struct label *l)
 		return e;
 	e = get_fixed(r, l);
 	if (!e)
-		e = get_ids(r, &l->insync, &l->n_insync);
+		e = get_ids(r, INSYNC_MAX, &l->insync, &l->n_insync);
 	if (!e)
-		e = get_ids(r, &l->before, &l->n_before);
+		e = get_ids(r, DISKS_MAX, &l->before, &l->n_before);
 	if (!e)
 		e = get_members(r, l);
 	if (!e)

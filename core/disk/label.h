@@ -10,8 +10,10 @@
 #define LABEL_FILE       "dynfs.label"
 #define LABEL_SLOT_BYTES (128u << 10)
 #define LABEL_NAME_MAX   64u
+#define LABEL_STORE_MAX  4096u
 
-#define DISKS_MAX 1024u /* members of a pool, removed ones included */
+#define DISKS_MAX  1024u /* members of a pool, removed ones included */
+#define INSYNC_MAX 16u   /* disks that hold the log */
 
 /* Three lists of names; see format.md section 1. */
 struct features {
@@ -38,6 +40,8 @@ int features_get(struct rd *r, struct features *ret);
  * at all.  Both failures name the feature and what (a path) carries it.
  */
 int features_check(const struct features *f, const char *what);
+/* The same for something of which this program knows nothing at all. */
+int features_check_strange(const struct features *f, const char *what);
 
 enum member_state {
 	MEMBER_ACTIVE = 1,

@@ -14,7 +14,7 @@
 #include <disk/disk.h>
 #include <pthread.h>
 
-#define LOGS_MAX     16u /* disks that hold the log */
+#define LOGS_MAX     INSYNC_MAX /* disks that hold the log */
 #define LOG_BLOCK    4096u
 #define LOG_HEAD     96u /* bytes of a record before its body */
 #define LOG_BODY_MAX (64u << 20)

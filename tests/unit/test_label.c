@@ -42,10 +42,10 @@ static uint64_t rnd(uint64_t *s)
 	return z ^ z >> 31;
 }
 
-static void uuid_of(struct uuid *u, uint8_t n)
+static void uuid_of(struct uuid *u, uint32_t n)
 {
 	memset(u->b, 0, sizeof(u->b));
-	u->b[0] = n;
+	put_le32(u->b, n);
 	u->b[15] = 1;
 }
 
@@ -77,8 +77,8 @@ static void make(struct label *l, uint32_t n)
 			     .epoch = 7,
 			     .epoch_bits = 0x1122334455667788 };
 	assert_int_equal(features_base(&l->features), 0);
-	uuid_of(&l->pool, 200);
-	uuid_of(&l->history, 201);
+	uuid_of(&l->pool, 2000);
+	uuid_of(&l->history, 2001);
 	uuid_of(&l->disk, 1);
 	l->pool_name = dup("home");
 	l->store = dup("segment\nalign=4K\n");
@@ -96,8 +96,10 @@ static void make(struct label *l, uint32_t n)
 
 		(void)snprintf(path, sizeof(path), "/mnt/disk%u", i + 1);
 		m->id = i + 1;
-		uuid_of(&m->disk, (uint8_t)(i + 1));
-		m->state = (uint8_t)(MEMBER_ACTIVE + i % 4);
+		uuid_of(&m->disk, i + 1);
+		/* those in sync are the first two */
+		m->state =
+		    i == 1 ? MEMBER_DRAINING : (uint8_t)(MEMBER_ACTIVE + i % 4);
 		m->role = (uint8_t)(1 + i % 3);
 		m->limit_bytes = i * 1000000ull;
 		m->path = dup(path);
@@ -430,6 +432,72 @@ static void a_newer_label_is_not_passed_over_for_the_older(void **state)
 	simos_free(s);
 }
 
+static int decode_encoded(const struct label *l)
+{
+	CLEANUP(label_done) struct label back = { 0 };
+	AUTOBUF struct buf b = BUF_INIT;
+
+	assert_int_equal(label_encode(l, &b), 0);
+	return label_decode(b.data, b.len, &back);
+}
+
+static void a_label_that_contradicts_itself_is_damaged(void **state)
+{
+	(void)state;
+	for (int what = 0; what < 7; ++what) {
+		CLEANUP(label_done) struct label l;
+
+		make(&l, 20);
+		assert_int_equal(decode_encoded(&l), 0);
+		switch (what) {
+		case 0: /* the log on a disk that failed */
+			l.members[1].state = MEMBER_FAILED;
+			break;
+		case 1: /* more logs than there may be */
+			free(l.insync);
+			l.insync = ids(17);
+			l.n_insync = 17;
+			for (uint32_t i = 0; i < 17; ++i)
+				l.members[i].state = MEMBER_ACTIVE;
+			break;
+		case 2: /* one disk twice */
+			l.members[7].disk = l.members[3].disk;
+			break;
+		case 3:
+			memset(&l.members[7].disk, 0, sizeof(struct uuid));
+			break;
+		case 4: /* one key twice */
+			free(l.members[2].tags[1].key);
+			l.members[2].tags[1].key = dup("domain");
+			break;
+		case 5: /* an epoch that was never promised */
+			l.promised = l.epoch - 1;
+			break;
+		default:
+			l.before[19] = 21;
+			break;
+		}
+		if (decode_encoded(&l) != -EUCLEAN)
+			fail_msg("case %d was believed", what);
+	}
+}
+
+static void a_label_of_another_version_is_refused_not_damaged(void **state)
+{
+	CLEANUP(label_done) struct label l, back = { 0 };
+	AUTOBUF struct buf b = BUF_INIT;
+
+	(void)state;
+	make(&l, 2);
+	assert_int_equal(label_encode(&l, &b), 0);
+	put_le32(b.data + 8, 2);
+	assert_int_equal(label_decode(b.data, b.len, &back), -EUCLEAN);
+	memset(b.data + 24, 0, 16);
+	sum128(b.data, b.len, b.data + 24);
+	assert_int_equal(label_decode(b.data, b.len, &back), -EOPNOTSUPP);
+	assert_non_null(strstr(fail_text(-EOPNOTSUPP), "version 2"));
+}
+
 static void fix_sum(uint8_t *p, size_t len)
 {
 	size_t whole = get_le32(p + 12);
@@ -540,6 +608,9 @@ int main(void)
 		cmocka_unit_test(unknown_features_open_or_not_by_their_class),
 		cmocka_unit_test(
 		    a_newer_label_is_not_passed_over_for_the_older),
+		cmocka_unit_test(a_label_that_contradicts_itself_is_damaged),
+		cmocka_unit_test(
+		    a_label_of_another_version_is_refused_not_damaged),
 		cmocka_unit_test(mutations_never_crash_the_reader),
 	};
 
