@@ -48,6 +48,7 @@ struct log_ref {
 struct log_file {
 	uint64_t first;
 	uint8_t chain[SUM128_LEN];
+	uint64_t limit; /* records from here on were cut; of the scan */
 };
 
 struct log_disk {
@@ -77,7 +78,16 @@ char *log_path(const struct log_disk *d, uint64_t first);
 int log_file_head(const struct log_disk *d, uint64_t first,
 		  const uint8_t chain[SUM128_LEN], uint64_t epoch,
 		  struct buf *out);
+/*
+ * What lies at the beginning of file first.  -EUCLEAN: not a header of this
+ * pool, disk and number; -EROFS: one, in ret, that may only be read;
+ * -EOPNOTSUPP: of a newer program.
+ */
+int log_file_check(const struct log_disk *d, const uint8_t p[LOG_BLOCK],
+		   uint64_t first, struct log_file *ret);
 int log_delete(struct log_disk *d, uint64_t from, uint64_t to);
+/* The first ref of that number or a higher one. */
+size_t log_lower(const struct log_disk *d, uint64_t number);
 
 int log_disk_new(const struct dynfs_os *os, struct disk *disk,
 		 const struct uuid *pool, struct log_disk **ret);
@@ -85,7 +95,8 @@ void log_disk_free(struct log_disk *d);
 
 /*
  * Read all that is there.  Damage is no error: what is whole is in refs.
- * -EOPNOTSUPP, -EROFS: a file with a feature that this program does not have.
+ * -EROFS: all is there, but a file has a feature with which it may only be
+ * read; -EOPNOTSUPP: a file of a newer program.
  */
 int log_scan(struct log_disk *d);
 void log_forget(struct log_disk *d);

@@ -83,6 +83,18 @@ static void settle(struct meta *m)
 	}
 }
 
+/* It may be read, and by a newer program written. */
+static int only_read(struct meta *m, int r)
+{
+	if (r != -EROFS)
+		return r;
+	log_error("meta", "%s", fail_text(r));
+	fail_clear();
+	m->readonly = true;
+	m->why = "the log or a checkpoint has a feature of a newer program";
+	return 0;
+}
+
 /* Read logs and manifests. */
 static int survey(struct meta *m, struct ckpt_list *ckpts)
 {
@@ -90,15 +102,11 @@ static int survey(struct meta *m, struct ckpt_list *ckpts)
 
 	for (uint32_t i = m->n_logs; i--;) {
 		size_t n = ckpts->n;
-		int r = log_scan(m->logs[i]);
+		int r = only_read(m, log_scan(m->logs[i]));
 
 		if (!r)
-			r = ckpt_find(m->os, m->logs[i]->disk, &m->pool, ckpts);
-		if (r == -EROFS) {
-			m->readonly = true;
-			m->why = "a log has a feature of a newer program";
-			r = 0;
-		}
+			r = only_read(m, ckpt_find(m->os, m->logs[i]->disk,
+						   &m->pool, ckpts));
 		if (r == -ENOMEM || r == -EOPNOTSUPP)
 			return r;
 		if (!r && !m->logs[i]->n_files && ckpts->n == n)

@@ -71,9 +71,8 @@ int log_file_head(const struct log_disk *d, uint64_t first,
 	return buf_error(out);
 }
 
-/* -EUCLEAN: not a header; other errors: it is one, and not for us. */
-static int head_check(const struct log_disk *d, const uint8_t *p,
-		      uint64_t first, struct log_file *ret)
+int log_file_check(const struct log_disk *d, const uint8_t p[LOG_BLOCK],
+		   uint64_t first, struct log_file *ret)
 {
 	uint32_t len = get_le32(p + 12);
 	uint8_t sum[SUM128_LEN];
@@ -81,18 +80,24 @@ static int head_check(const struct log_disk *d, const uint8_t *p,
 	struct rd r;
 	int err;
 
-	if (memcmp(p, file_magic, 8) != 0 || get_le32(p + 8) != 1 || len < 88 ||
-	    len > LOG_BLOCK)
+	if (memcmp(p, file_magic, 8) != 0 || len < 88 || len > LOG_BLOCK)
 		return -EUCLEAN;
 	head_sum(p, len, sum);
 	if (!sum_equal(sum, p + 72) || memcmp(p + 16, d->pool.b, 16) != 0 ||
 	    get_le32(p + 32) != d->disk->id || get_le64(p + 48) != first)
 		return -EUCLEAN;
+	if (get_le32(p + 8) != 1)
+		return fail(-EOPNOTSUPP,
+			    "a file in %s has version %u, which this version "
+			    "of dynfs does not know",
+			    d->dir, get_le32(p + 8));
 	r = rd_of(p + 88, len - 88);
 	err = features_get(&r, &f);
 	if (err)
 		return err;
-	err = features_check(&f, d->dir);
+	err = rd_end(&r);
+	if (!err)
+		err = features_check(&f, d->dir);
 	features_done(&f);
 	ret->first = first;
 	memcpy(ret->chain, p + 56, SUM128_LEN);
@@ -133,10 +138,12 @@ static int head_load(const struct log_disk *d, const char *path,
 	return r;
 }
 
+/* -EROFS: all are there, and one may only be read */
 static int scan_names(struct log_disk *d)
 {
 	char **names = NULL;
 	size_t n = 0;
+	bool readonly = false;
 	int r = dir_names(d->os, d->dir, &names, &n);
 
 	if (r)
@@ -154,15 +161,16 @@ static int scan_names(struct log_disk *d)
 			continue;
 		r = path ? head_load(d, path, &head) : -ENOMEM;
 		if (!r)
-			r = head_check(d, head.data, first,
-				       &d->files[d->n_files]);
-		if (!r)
+			r = log_file_check(d, head.data, first,
+					   &d->files[d->n_files]);
+		if (!r || r == -EROFS)
 			d->n_files++;
-		else if (r == -EUCLEAN)
+		readonly |= r == -EROFS;
+		if (r == -EUCLEAN || r == -EROFS)
 			r = 0;
 	}
 	names_free(names, n);
-	return r;
+	return !r && readonly ? -EROFS : r;
 }
 
 static int add_ref(struct log_disk *d, const struct log_head *h, uint64_t file,
@@ -180,8 +188,6 @@ static int add_ref(struct log_disk *d, const struct log_head *h, uint64_t file,
 	}
 	d->refs[d->n_refs++] =
 	    (struct log_ref){ .head = *h, .file = file, .off = off };
-	if (h->confirmed > d->confirmed)
-		d->confirmed = h->confirmed;
 	return 0;
 }
 
@@ -220,7 +226,7 @@ static int read_record(const struct dynfs_os *os, int fd, uint64_t off,
 }
 
 static int scan_file(struct log_disk *d, const struct log_file *f,
-		     uint64_t bound, struct buf *rec)
+		     struct buf *rec)
 {
 	AUTOFREE char *path = log_path(d, f->first);
 	struct dynfs_os_stat st;
@@ -242,13 +248,28 @@ static int scan_file(struct log_disk *d, const struct log_file *f,
 		if (r)
 			break;
 		/* each record before it took at least a block */
-		if (h.number >= f->first && h.number < bound &&
+		if (h.number >= f->first &&
 		    h.number - f->first < off / LOG_BLOCK)
 			r = add_ref(d, &h, f->first, off);
 		off += log_span(h.body_len);
 	}
 	(void)d->os->close(d->os, fd); /* was read only */
 	return r;
+}
+
+size_t log_lower(const struct log_disk *d, uint64_t number)
+{
+	size_t a = 0, b = d->n_refs;
+
+	while (a < b) {
+		size_t mid = a + (b - a) / 2;
+
+		if (d->refs[mid].head.number < number)
+			a = mid + 1;
+		else
+			b = mid;
+	}
+	return a;
 }
 
 static int by_number(const void *a, const void *b)
@@ -261,20 +282,77 @@ static int by_number(const void *a, const void *b)
 	return (x->off > y->off) - (x->off < y->off);
 }
 
+/*
+ * The header of f bounds older files if it follows on what they hold: a file
+ * of another history must not hide theirs.  Where the record before it is
+ * lost on this disk, its number has to do.
+ */
+static bool bounds(const struct log_disk *d, const struct log_file *f)
+{
+	bool seen = false;
+
+	for (size_t i = log_lower(d, f->first - 1);
+	     i < d->n_refs && d->refs[i].head.number == f->first - 1; i++) {
+		if (d->refs[i].file >= f->first)
+			continue;
+		if (sum_equal(d->refs[i].head.sum, f->chain))
+			return true;
+		seen = true;
+	}
+	return !seen;
+}
+
+static uint64_t limit_of(const struct log_disk *d, uint64_t file)
+{
+	size_t a = 0, b = d->n_files;
+
+	while (b - a > 1) {
+		size_t mid = a + (b - a) / 2;
+
+		if (d->files[mid].first <= file)
+			a = mid;
+		else
+			b = mid;
+	}
+	return d->files[a].limit;
+}
+
+/* Records that were cut are none, and confirm nothing. */
+static void drop_cut(struct log_disk *d)
+{
+	uint64_t limit = UINT64_MAX;
+	size_t kept = 0;
+
+	for (size_t i = d->n_files; i--;) {
+		d->files[i].limit = limit;
+		if (bounds(d, &d->files[i]))
+			limit = d->files[i].first;
+	}
+	for (size_t i = 0; i < d->n_refs; i++) {
+		const struct log_ref *x = &d->refs[i];
+
+		if (x->head.number >= limit_of(d, x->file))
+			continue;
+		if (x->head.confirmed > d->confirmed)
+			d->confirmed = x->head.confirmed;
+		d->refs[kept++] = *x;
+	}
+	d->n_refs = kept;
+}
+
 int log_scan(struct log_disk *d)
 {
 	AUTOBUF struct buf rec = BUF_INIT;
-	int r = scan_names(d);
+	int names = scan_names(d), r = names == -EROFS ? 0 : names;
 
-	for (size_t i = 0; !r && i < d->n_files; i++) {
-		uint64_t bound =
-		    i + 1 < d->n_files ? d->files[i + 1].first : UINT64_MAX;
-
-		r = scan_file(d, &d->files[i], bound, &rec);
-	}
-	if (!r && d->n_refs)
+	for (size_t i = 0; !r && i < d->n_files; i++)
+		r = scan_file(d, &d->files[i], &rec);
+	if (r)
+		return r;
+	if (d->n_refs)
 		qsort(d->refs, d->n_refs, sizeof(*d->refs), by_number);
-	return r;
+	drop_cut(d);
+	return names;
 }
 
 int log_settle(struct log_disk *d)

@@ -22,27 +22,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first ref of that number or a higher one. */
-static size_t lower(const struct log_disk *d, uint64_t number)
-{
-	size_t a = 0, b = d->n_refs;
-
-	while (a < b) {
-		size_t mid = a + (b - a) / 2;
-
-		if (d->refs[mid].head.number < number)
-			a = mid + 1;
-		else
-			b = mid;
-	}
-	return a;
-}
-
 /* A record of d that follows on sum; NULL: none. */
 static struct log_ref *follower(const struct log_disk *d, uint64_t number,
 				const uint8_t *sum, uint64_t epoch)
 {
-	for (size_t i = lower(d, number);
+	for (size_t i = log_lower(d, number);
 	     i < d->n_refs && d->refs[i].head.number == number; i++)
 		if (sum_equal(d->refs[i].head.chain, sum) &&
 		    d->refs[i].head.epoch >= epoch)
@@ -136,7 +120,7 @@ static void drop_strange(struct truth *t)
 
 		for (uint32_t k = 0; k < t->n_disks; k++) {
 			const struct log_disk *d = t->disks[k];
-			size_t at = lower(d, c->number);
+			size_t at = log_lower(d, c->number);
 
 			if (d->disk == c->disk && at < d->n_refs &&
 			    d->refs[at].head.number == c->number)
@@ -251,7 +235,7 @@ int truth_read(const struct truth *t, uint64_t number, struct buf *rec,
 	for (uint32_t k = 0; r && r != -ENOMEM && k < t->n_disks; k++) {
 		struct log_disk *d = t->disks[k];
 
-		for (size_t i = lower(d, number);
+		for (size_t i = log_lower(d, number);
 		     r && i < d->n_refs && d->refs[i].head.number == number;
 		     i++)
 			if (d->refs[i].good)
@@ -263,7 +247,7 @@ int truth_read(const struct truth *t, uint64_t number, struct buf *rec,
 /* The disk has the true record of that number. */
 static bool good_at(const struct log_disk *d, uint64_t number)
 {
-	for (size_t i = lower(d, number);
+	for (size_t i = log_lower(d, number);
 	     i < d->n_refs && d->refs[i].head.number == number; i++)
 		if (d->refs[i].good)
 			return true;

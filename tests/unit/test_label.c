@@ -12,7 +12,7 @@
 #include <base/fail.h>
 #include <base/hash.h>
 #include <base/le.h>
-#include <disk/label.h>
+#include <disk/private.h>
 #include <errno.h>
 #include <simos.h>
 #include <stdio.h>
@@ -169,6 +169,31 @@ static void too_many_members_for_a_slot_are_refused(void **state)
 	l.pool_name = dup(l.store);
 	assert_int_equal(label_encode(&l, &b), -E2BIG);
 	assert_non_null(strstr(fail_text(-E2BIG), "does not fit"));
+}
+
+static void a_label_that_fits_some_disks_only_is_not_made(void **state)
+{
+	CLEANUP(label_done) struct label l;
+	AUTOBUF struct buf b = BUF_INIT;
+	size_t room;
+
+	(void)state;
+	make(&l, 33);
+	assert_int_equal(label_check(&l), 0);
+	for (uint32_t i = 0; i < 31; ++i) {
+		free(l.members[i].path);
+		l.members[i].path = (char *)calloc(1, 4097);
+		assert_non_null(l.members[i].path);
+		memset(l.members[i].path, '/', 4096);
+	}
+	assert_int_equal(label_encode(&l, &b), 0);
+	room = LABEL_SLOT_BYTES - b.len;
+	assert_in_range(room, 1, 4095);
+	assert_int_equal(label_check(&l), -E2BIG);
+	/* its own store is not counted twice */
+	l.members[0].path[room] = '\0';
+	l.members[1].path[0] = '\0';
+	assert_int_equal(label_check(&l), 0);
 }
 
 static struct simos *new_sim(uint64_t seed)
@@ -595,6 +620,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_label_comes_back_as_it_was),
 		cmocka_unit_test(too_many_members_for_a_slot_are_refused),
+		cmocka_unit_test(a_label_that_fits_some_disks_only_is_not_made),
 		cmocka_unit_test(create_writes_both_halves),
 		cmocka_unit_test(
 		    one_damaged_half_leaves_the_other_and_is_mended),

@@ -4,6 +4,8 @@
  * rolling, and forged or mutated bytes.
  */
 #include <base/cleanup.h>
+#include <base/fail.h>
+#include <base/le.h>
 #include <meta/internal.h>
 
 #include "simos.h"
@@ -203,6 +205,104 @@ static void two_stories_are_refused(void **state)
 	truth_done(&t);
 }
 
+/* The first blocks of a log file, as they lie there. */
+static void rewrite_head(const char *path, uint32_t version, int class)
+{
+	const struct dynfs_os *os = simos_os(sim);
+	AUTOBUF struct buf sets = BUF_INIT;
+	char *names[] = { (char[]){ "tea-1" }, NULL };
+	struct features f = { .compat = class == 0 ? names : NULL,
+			      .ro_compat = class == 1 ? names : NULL,
+			      .incompat = class == 2 ? names : NULL };
+	uint8_t p[LOG_BLOCK] = { 0 };
+	struct iovec v = { p, sizeof(p) };
+	int fd = os->open(os, path, DYNFS_OS_RDWR, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(os->preadv(os, fd, &v, 1, 0), sizeof(p));
+	features_put(&sets, &f);
+	assert_int_equal(buf_error(&sets), 0);
+	put_le32(p + 8, version);
+	put_le32(p + 12, 88 + (uint32_t)sets.len);
+	memcpy(p + 88, sets.data, sets.len);
+	memset(p + 72, 0, SUM128_LEN);
+	sum128(p, 88 + sets.len, p + 72);
+	assert_int_equal(os->pwritev(os, fd, &v, 1, 0), sizeof(p));
+	assert_int_equal(os->sync(os, fd), 0);
+	assert_int_equal(os->close(os, fd), 0);
+}
+
+static int rescan(int i)
+{
+	log_disk_free(logs[i]);
+	assert_int_equal(
+	    log_disk_new(simos_os(sim), &disks[i], &pool, &logs[i]), 0);
+	return log_scan(logs[i]);
+}
+
+static void unknown_features_of_a_log_decide_by_their_class(void **state)
+{
+	static const char path[] = "/a/log/0000000000000001.log";
+
+	(void)state;
+	append(0, 1, 4, true);
+	append(0, 5, 9, true);
+	rewrite_head(path, 1, 0);
+	assert_int_equal(rescan(0), 0);
+	assert_int_equal(logs[0]->n_refs, 9);
+	/* read all the same, what comes after it too */
+	rewrite_head(path, 1, 1);
+	assert_int_equal(rescan(0), -EROFS);
+	assert_non_null(strstr(fail_text(-EROFS), "'tea-1'"));
+	assert_int_equal(logs[0]->n_files, 2);
+	assert_int_equal(logs[0]->n_refs, 9);
+	rewrite_head(path, 1, 2);
+	assert_int_equal(rescan(0), -EOPNOTSUPP);
+	assert_non_null(strstr(fail_text(-EOPNOTSUPP), "'tea-1'"));
+	assert_non_null(strstr(fail_text(-EOPNOTSUPP), "/a/log"));
+	rewrite_head(path, 7, 0);
+	assert_int_equal(rescan(0), -EOPNOTSUPP);
+	assert_non_null(strstr(fail_text(-EOPNOTSUPP), "version 7"));
+}
+
+static void a_file_of_another_history_hides_no_records(void **state)
+{
+	static const uint8_t other[SUM128_LEN] = { 1, 2, 3 };
+	struct truth t;
+
+	(void)state;
+	append(0, 1, 9, true);
+	assert_int_equal(log_begin(logs[0], 4, other, 1, NULL, NULL), 0);
+	reopen();
+	assert_int_equal(logs[0]->n_files, 2);
+	assert_int_equal(logs[0]->confirmed, 8);
+	assert_int_equal(build(&t, 1), 0);
+	assert_int_equal(t.last, 9);
+	truth_done(&t);
+}
+
+static void the_next_file_cuts_the_one_before(void **state)
+{
+	struct truth t;
+
+	(void)state;
+	append(0, 1, 9, true);
+	/* as a crash leaves it before the older file is cut */
+	assert_int_equal(log_begin(logs[0], 4, sums[3], 1, NULL, NULL), 0);
+	reopen();
+	assert_int_equal(logs[0]->confirmed, 2);
+	assert_int_equal(build(&t, 1), 0);
+	assert_int_equal(t.last, 3);
+	truth_done(&t);
+	/* also when the record that it follows on is damaged there */
+	assert_int_equal(simos_flip(sim, "/a/log/0000000000000001.log",
+				    3 * LOG_BLOCK + 100, 3),
+			 0);
+	reopen();
+	for (size_t i = 0; i < logs[0]->n_refs; i++)
+		assert_true(logs[0]->refs[i].head.number < 4);
+}
+
 static void mending_cuts_behind_the_end_and_removes_strangers(void **state)
 {
 	const struct dynfs_os *os = simos_os(sim);
@@ -376,6 +476,14 @@ int main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(two_stories_are_refused, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+		    unknown_features_of_a_log_decide_by_their_class, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    a_file_of_another_history_hides_no_records, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(
+		    the_next_file_cuts_the_one_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    mending_cuts_behind_the_end_and_removes_strangers, setup,
 		    teardown),
