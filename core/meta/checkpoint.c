@@ -11,6 +11,7 @@
 #include <meta/checkpoint.h>
 
 #include <base/cleanup.h>
+#include <base/fail.h>
 #include <base/log.h>
 #include <base/str.h>
 #include <meta/files.h>
@@ -56,7 +57,7 @@ static bool parse_number(const char *name, uint64_t *ret)
 	return !*end;
 }
 
-/* 0; -EUCLEAN: no valid manifest there; else the disk's error */
+/* As manifest_decode(), or the disk's error. */
 static int load(const struct dynfs_os *os, struct disk *k, uint64_t number,
 		const struct uuid *pool, struct ckpt *ret)
 {
@@ -68,15 +69,17 @@ static int load(const struct dynfs_os *os, struct disk *k, uint64_t number,
 	if (r)
 		return r == -ENOENT || r == -EFBIG ? -EUCLEAN : r;
 	r = manifest_decode(b.data, b.len, pool, ret);
-	if (r)
-		return r;
+	if (r && r != -EROFS)
+		return r == -EOPNOTSUPP ? fail_wrap(r, "%s", path) : r;
 	if (ret->number != number) {
 		ckpt_done(ret);
 		return -EUCLEAN;
 	}
+	if (r)
+		(void)fail_wrap(r, "%s", path);
 	ret->disk = k;
 	ret->path = TAKE(path);
-	return 0;
+	return r;
 }
 
 static int by_number(const void *a, const void *b)
@@ -94,6 +97,7 @@ int ckpt_find(const struct dynfs_os *os, struct disk *k,
 	char **names = NULL;
 	size_t n = 0;
 	struct ckpt *v;
+	bool readonly = false;
 	int r = dir ? dir_names(os, dir, &names, &n) : -ENOMEM;
 
 	if (r)
@@ -109,15 +113,16 @@ int ckpt_find(const struct dynfs_os *os, struct disk *k,
 		if (!parse_number(names[i], &number))
 			continue;
 		r = load(os, k, number, pool, &l->v[l->n]);
-		if (!r)
+		if (!r || r == -EROFS)
 			l->n++;
-		else if (r == -EUCLEAN)
+		readonly |= r == -EROFS;
+		if (r == -EUCLEAN || r == -EROFS)
 			r = 0;
 	}
 	names_free(names, n);
 	if (l->n)
 		qsort(l->v, l->n, sizeof(*l->v), by_number);
-	return r;
+	return !r && readonly ? -EROFS : r;
 }
 
 /* Files are synced before they get a name that counts; names may not be. */
@@ -149,7 +154,19 @@ static bool matches(const struct ckpt_file *f, uint64_t size,
 	return size == f->size && sum_equal(sum, f->sum);
 }
 
-int ckpt_verify(const struct dynfs_os *os, const struct ckpt *c)
+/* A file of old with the same name, size and sum. */
+static bool has_file(const struct ckpt *old, const struct ckpt_file *f)
+{
+	for (uint32_t i = 0; old && i < old->n_files; i++)
+		if (matches(&old->files[i], f->size, f->sum) &&
+		    !strcmp(old->files[i].name, f->name))
+			return true;
+	return false;
+}
+
+/* Every file that old has not. */
+static int verify_new(const struct dynfs_os *os, const struct ckpt *c,
+		      const struct ckpt *old)
 {
 	int r = 0;
 
@@ -158,11 +175,18 @@ int ckpt_verify(const struct dynfs_os *os, const struct ckpt *c)
 		uint8_t sum[SUM128_LEN];
 		uint64_t size = 0;
 
+		if (has_file(old, &c->files[i]))
+			continue;
 		r = path ? file_sum(os, path, &size, sum) : -ENOMEM;
 		if (r == -ENOENT || (!r && !matches(&c->files[i], size, sum)))
 			r = -EUCLEAN;
 	}
 	return r;
+}
+
+int ckpt_verify(const struct dynfs_os *os, const struct ckpt *c)
+{
+	return verify_new(os, c, NULL);
 }
 
 int ckpt_get(const struct dynfs_os *os, struct disk *k, uint64_t number,
@@ -183,8 +207,25 @@ int ckpt_get(const struct dynfs_os *os, struct disk *k, uint64_t number,
 	return r;
 }
 
+/* The manifest says what it should, and the files that old has not are so. */
+static int read_back(const struct dynfs_os *os, const struct ckpt *c,
+		     const struct ckpt *old, const struct uuid *pool)
+{
+	AUTOBUF struct buf want = BUF_INIT;
+	AUTOBUF struct buf got = BUF_INIT;
+	AUTOFREE char *path = str_path(c->path, MANIFEST);
+	int r = path ? manifest_encode(c, pool, &want) : -ENOMEM;
+
+	if (!r)
+		r = file_load(os, path, MANIFEST_MAX, &got);
+	if (!r &&
+	    (got.len != want.len || memcmp(got.data, want.data, got.len) != 0))
+		r = -EUCLEAN;
+	return r ? r : verify_new(os, c, old);
+}
+
 int ckpt_seal(const struct dynfs_os *os, const struct ckpt *c,
-	      const struct uuid *pool)
+	      const struct ckpt *old, const struct uuid *pool)
 {
 	AUTOFREE char *path = str_path(c->path, MANIFEST);
 	AUTOFREE char *fresh = str_path(c->path, MANIFEST ".new");
@@ -203,18 +244,9 @@ int ckpt_seal(const struct dynfs_os *os, const struct ckpt *c,
 	(void)os->close(os, fd); /* was synced, or does not count */
 	if (!r)
 		r = os->rename(os, fresh, path);
-	return r ? r : os->syncdir(os, c->path);
-}
-
-/* A file of old with the same name, size and sum. */
-static bool has_file(const struct ckpt *old, const struct ckpt_file *f)
-{
-	for (uint32_t i = 0; old && i < old->n_files; i++)
-		if (old->files[i].size == f->size &&
-		    sum_equal(old->files[i].sum, f->sum) &&
-		    !strcmp(old->files[i].name, f->name))
-			return true;
-	return false;
+	if (!r)
+		r = os->syncdir(os, c->path);
+	return r ? r : read_back(os, c, old, pool);
 }
 
 /* One file from c to dir; -EUCLEAN when c's is not what it was. */
@@ -274,7 +306,7 @@ int ckpt_mirror(const struct dynfs_os *os, const struct ckpt *c, struct disk *k,
 	if (!r)
 		r = bring_all(os, c, path, old);
 	there.path = path;
-	return r ? r : ckpt_seal(os, &there, pool);
+	return r ? r : ckpt_seal(os, &there, old, pool);
 }
 
 int ckpt_restore(const struct dynfs_os *os, const struct ckpt *c,

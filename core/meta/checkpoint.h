@@ -32,16 +32,23 @@ struct ckpt_list {
 void ckpt_done(struct ckpt *c);
 void ckpt_list_done(struct ckpt_list *l);
 
+/* The files are sorted by name. */
 int manifest_encode(const struct ckpt *c, const struct uuid *pool,
 		    struct buf *out);
-/* Fills number, chain, engine and files; -EUCLEAN. */
+/*
+ * Fills number, chain, engine and files, also when the answer is -EROFS: it
+ * may only be read.  -EUCLEAN: none; -EOPNOTSUPP: of a newer program.
+ */
 int manifest_decode(const void *data, size_t len, const struct uuid *pool,
 		    struct ckpt *ret);
 
 /* What is there is made durable: a process that died may have left it so. */
 int ckpt_settle(const struct dynfs_os *os, const struct disk *k);
 char *ckpt_path(const struct disk *k, uint64_t number);
-/* Those of a disk that have a valid manifest, appended. */
+/*
+ * Those of a disk that have a valid manifest, appended.  -EROFS: one of them
+ * may only be read; -EOPNOTSUPP: one is of a newer program.
+ */
 int ckpt_find(const struct dynfs_os *os, struct disk *k,
 	      const struct uuid *pool, struct ckpt_list *l);
 /* The one of that number and chain, with every file verified. */
@@ -50,9 +57,12 @@ int ckpt_get(const struct dynfs_os *os, struct disk *k, uint64_t number,
 	     struct ckpt *ret);
 /* 0: every file has its size and sum. */
 int ckpt_verify(const struct dynfs_os *os, const struct ckpt *c);
-/* Write the manifest of files that are there and durable. */
+/*
+ * Write the manifest of files that are there and durable; then read back it
+ * and all files that old (may be NULL) has not.  0: what it covers may go.
+ */
 int ckpt_seal(const struct dynfs_os *os, const struct ckpt *c,
-	      const struct uuid *pool);
+	      const struct ckpt *old, const struct uuid *pool);
 /*
  * Make c on disk k too; files that old (may be NULL, on k) has are linked.
  * ret->disk and path are k's.

@@ -2,6 +2,7 @@
 /* The manifest of a checkpoint: docs/design/format.md section 5. */
 #include <meta/checkpoint.h>
 
+#include <base/fail.h>
 #include <base/le.h>
 #include <base/str.h>
 #include <disk/label.h>
@@ -31,6 +32,23 @@ static int seal(const uint8_t *p, size_t len, uint8_t out[SUM128_LEN])
 	return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct ckpt_file *x = (const struct ckpt_file *)a;
+	const struct ckpt_file *y = (const struct ckpt_file *)b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Two contents of one name can not both be there. */
+static bool names_differ(const struct ckpt *c)
+{
+	for (uint32_t i = 1; i < c->n_files; i++)
+		if (by_name(&c->files[i - 1], &c->files[i]) >= 0)
+			return false;
+	return true;
+}
+
 int manifest_encode(const struct ckpt *c, const struct uuid *pool,
 		    struct buf *out)
 {
@@ -41,6 +59,10 @@ int manifest_encode(const struct ckpt *c, const struct uuid *pool,
 
 	if (r)
 		return r;
+	if (!names_differ(c)) {
+		features_done(&f);
+		return -EINVAL;
+	}
 	buf_put_zero(out, HEAD);
 	features_put(out, &f);
 	features_done(&f);
@@ -101,7 +123,7 @@ static int get_files(struct rd *r, struct ckpt *c)
 			return -ENOMEM;
 		c->n_files++;
 	}
-	return rd_end(r);
+	return rd_end(r) ? -EUCLEAN : names_differ(c) ? 0 : -EUCLEAN;
 }
 
 static int get_body(struct rd *r, struct ckpt *c)
@@ -109,20 +131,20 @@ static int get_body(struct rd *r, struct ckpt *c)
 	struct features f;
 	const char *s;
 	size_t len;
-	int err = features_get(r, &f);
+	int err = features_get(r, &f), only;
 
 	if (err)
 		return err;
-	err = features_check(&f, "a checkpoint");
+	only = features_check(&f, "a checkpoint");
 	features_done(&f);
-	/* one that is too new to be used is none */
-	if (err)
-		return err == -ENOMEM ? err : -EUCLEAN;
+	if (only && only != -EROFS)
+		return only;
 	s = rd_str(r, &len);
 	if (!s || memchr(s, 0, len))
 		return -EUCLEAN;
 	c->engine = str_copy(s, len);
-	return c->engine ? get_files(r, c) : -ENOMEM;
+	err = c->engine ? get_files(r, c) : -ENOMEM;
+	return err ? err : only;
 }
 
 int manifest_decode(const void *data, size_t len, const struct uuid *pool,
@@ -135,22 +157,25 @@ int manifest_decode(const void *data, size_t len, const struct uuid *pool,
 	int err;
 
 	if (len < HEAD || len > LEN_MAX || memcmp(p, magic, 8) != 0 ||
-	    get_le32(p + 8) != 1 || get_le32(p + 12) != len ||
-	    memcmp(p + 16, pool->b, 16) != 0)
+	    get_le32(p + 12) != len || memcmp(p + 16, pool->b, 16) != 0)
 		return -EUCLEAN;
 	err = seal(p, len, sum);
 	if (err)
 		return err;
 	if (!sum_equal(sum, p + SUM_AT))
 		return -EUCLEAN;
+	if (get_le32(p + 8) != 1)
+		return fail(-EOPNOTSUPP,
+			    "a checkpoint has version %u, which this version "
+			    "of dynfs does not know",
+			    get_le32(p + 8));
 	c.number = get_le64(p + 32);
 	memcpy(c.chain, p + 40, SUM128_LEN);
 	r = rd_of(p + HEAD, len - HEAD);
 	err = get_body(&r, &c);
-	if (err) {
+	if (err && err != -EROFS)
 		ckpt_done(&c);
-		return err;
-	}
-	*ret = c;
-	return 0;
+	else
+		*ret = c;
+	return err;
 }

@@ -122,6 +122,7 @@ static int finish(struct meta *m, struct engine *e, const char *fresh,
 		  struct ckpt *ret)
 {
 	struct ckpt_list l = { 0 };
+	const struct ckpt *old;
 	int r;
 
 	ret->disk = e->disk;
@@ -134,10 +135,11 @@ static int finish(struct meta *m, struct engine *e, const char *fresh,
 		r = tree_remove(m->os, ret->path);
 	if (!r)
 		r = m->os->rename(m->os, fresh, ret->path);
+	old = older(&l, e->disk, ret->number);
 	if (!r)
-		r = describe_all(m, e, ret, older(&l, e->disk, ret->number));
+		r = describe_all(m, e, ret, old);
 	if (!r)
-		r = ckpt_seal(m->os, ret, &m->pool);
+		r = ckpt_seal(m->os, ret, old, &m->pool);
 	ckpt_list_done(&l);
 	return r;
 }
