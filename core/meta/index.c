@@ -323,6 +323,9 @@ bool index_repair(struct meta *m, int why)
 		return false;
 	if (commit_is_self(m))
 		return !index_move(m, why);
+	/* while the pool is opened there is nobody who would do it */
+	if (!atomic_load(&m->threads))
+		return false;
 	(void)pthread_mutex_lock(&m->lock);
 	before = m->n_moves;
 	m->move = m->move ? m->move : why;

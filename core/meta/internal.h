@@ -97,7 +97,7 @@ struct meta {
 	uint8_t last_sum[SUM128_LEN]; /* of the last record written */
 	struct tpool *pool_io;
 	pthread_t committer, keeper;
-	bool threads;
+	atomic_bool threads; /* they run */
 
 	pthread_mutex_t ckpt_lock; /* one checkpoint at a time */
 };
@@ -145,6 +145,14 @@ int replay(struct meta *m, struct engine *e, const struct truth *t,
 /* Find the end: the greatest n whose new extents are all readable. */
 int replay_verify(struct meta *m, const struct truth *t, uint64_t confirmed,
 		  uint64_t *ret_end);
+
+/*
+ * features.c: do we know what the records of the state say?  -EOPNOTSUPP: no;
+ * -EUCLEAN: it can not be told; readonly: enough to read them.
+ */
+int features_of_state(struct meta *m, bool *ret_readonly);
+/* The same; m is read-only after it where it has to be. */
+int features_settle(struct meta *m);
 
 /* read.c: from becomes the first key after those in rows */
 int rows_after(const struct buf *rows, struct buf *from);

@@ -50,7 +50,8 @@ struct key key_xattr(uint64_t ino, const char *name, size_t len);
 struct key key_xattr_ino(uint64_t ino); /* prefix */
 struct key key_usage(uint8_t kind, uint32_t id);
 struct key key_fact(const char *text);
-struct key key_kind(char kind); /* prefix of all keys of a kind */
+#define FACT_FEATURES "features/" /* and the kind; see features.c */
+struct key key_kind(char kind);   /* prefix of all keys of a kind */
 
 int key_parse_slice(const void *key, size_t len, uint64_t *ret_ino,
 		    uint64_t *ret_chunk, uint64_t *ret_sequence);

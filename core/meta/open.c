@@ -121,6 +121,18 @@ static int survey(struct meta *m, struct ckpt_list *ckpts)
 				    "pool has one");
 }
 
+/* An index that can not say what its records are is no better than none. */
+static int probe(struct meta *m, struct engine *e)
+{
+	bool readonly;
+	int r;
+
+	m->engine = e;
+	r = features_of_state(m, &readonly);
+	m->engine = NULL;
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 /* An index, at a group of the true log; c grows by what it knows. */
 static int take_index(struct meta *m, const struct truth *t, uint64_t *c)
 {
@@ -135,7 +147,7 @@ static int take_index(struct meta *m, const struct truth *t, uint64_t *c)
 		m->readonly = true;
 		m->why = "the log ends before groups that were answered";
 	}
-	if (!r && e->number > t->last) {
+	if (!r && (e->number > t->last || probe(m, e))) {
 		engine_free(e);
 		e = NULL;
 		r = -ENOENT;
@@ -282,6 +294,8 @@ static int catch_up(struct meta *m, const struct truth *t, uint64_t c,
 			m->replayed += certain - m->applied;
 			m->applied = certain;
 		}
+		if (!r)
+			r = features_settle(m);
 	}
 	if (!r)
 		r = replay_verify(m, t, certain, ret_end);
@@ -292,7 +306,8 @@ static int catch_up(struct meta *m, const struct truth *t, uint64_t c,
 	/* also when the judge has made it so */
 	if (*ret_end > m->applied)
 		m->replayed += *ret_end - m->applied;
-	return replay(m, NULL, t, m->applied + 1, *ret_end);
+	r = replay(m, NULL, t, m->applied + 1, *ret_end);
+	return r ? r : features_settle(m);
 }
 
 static int start_at(struct meta *m, const struct truth *t, uint64_t end,

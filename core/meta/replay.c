@@ -133,6 +133,9 @@ static int try_end(struct meta *m, const struct truth *t, uint64_t confirmed,
 	r = show(&m->overlay, t, m->applied + 1, end);
 	if (!r)
 		r = show(&fresh, t, confirmed + 1, end);
+	/* records that we misread are not missing */
+	if (!r)
+		r = features_settle(m);
 	if (!r)
 		*ret_verdict = judge(m, &fresh);
 	overlay_done(&fresh);
