@@ -51,12 +51,10 @@ static int dropping_get(struct extents *x, struct extent_id id,
 			free(d);
 			return r;
 		}
-		if (r >= 0) {
-			struct rd rd = rd_of(value.data, value.len);
-
-			(void)rd8(&rd);
-			d->live_bytes = rd_var(&rd);
-		}
+		/* advice: a damaged one counts from nothing */
+		if (r >= 0)
+			(void)live_rec_get(value.data, value.len,
+					   &d->live_bytes);
 		hmap_add(&x->dropping, &d->node, extent_hash(id));
 	}
 	*ret = d;
@@ -142,8 +140,7 @@ int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 	if (count.n <= d->n_unrefs)
 		return drop_extent(x, d, b);
 	key = key_live(id);
-	buf_put8(&value, 1);
-	buf_put_var(&value, d->live_bytes);
+	live_rec_put(&value, d->live_bytes);
 	batch_put(b, key.data, key.len, value.data, value.len);
 	return buf_error(&value) < 0 ? -ENOMEM : b->error;
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Heads of fragments and their roots: docs/design/format.md section 6. */
+#include <extent/private.h>
+
+#include <base/cleanup.h>
+#include <base/fail.h>
 #include <base/hash.h>
 #include <base/le.h>
-#include <extent/private.h>
 
 #include <errno.h>
 #include <registry/checksum.h>
 #include <stdlib.h>
 
-#define OWNER_BYTES 64u
-#define ROOT_BYTES  48u /* of the input before the table */
+#define OWNER_BYTES      64u
+#define HEAD_PAYLOAD_MAX (32ull << 20) /* of a record, too */
+#define ROOT_BYTES       48u           /* of the input before the table */
 
 enum head_at {
 	HEAD_VERSION = 8,
@@ -144,50 +148,147 @@ int head_root(const struct policy *p, struct extent_id id, uint32_t index,
 	return r;
 }
 
-/* The sum is made with its own field zero. */
-static int head_check(const uint8_t *h, size_t len)
+void head_put_names(struct buf *b, const char *redundancy, const char *checksum)
 {
-	uint8_t sum[SUM128_LEN], *copy = (uint8_t *)malloc(len);
+	struct features f;
 
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, h, len);
-	memset(copy + HEAD_SUM, 0, SUM128_LEN);
-	sum128(copy, len, sum);
-	free(copy);
-	return memcmp(sum, h + HEAD_SUM, SUM128_LEN) ? -EUCLEAN : 0;
+	if (features_base(&f) < 0) {
+		b->error = -ENOMEM;
+		return;
+	}
+	features_put(b, &f);
+	features_done(&f);
+	buf_put_str(b, redundancy, strlen(redundancy));
+	buf_put_str(b, checksum, strlen(checksum));
+	buf_put16(b, 0);       /* transforms */
+	buf_put_str(b, "", 0); /* key */
+	buf_put_str(b, "", 0); /* nonce rule */
 }
 
-int head_owners(const void *head, size_t len, struct extent_owner **ret,
-		uint32_t *ret_n)
+/* ---- reading --------------------------------------------------------- */
+
+/* The sum is made with its own field zero. */
+static int check_sum(const uint8_t *h, size_t len)
+{
+	static const uint8_t zero[SUM128_LEN];
+	struct sum128_run *run = sum128_begin();
+	uint8_t sum[SUM128_LEN];
+
+	if (!run)
+		return -ENOMEM;
+	sum128_add(run, h, HEAD_SUM);
+	sum128_add(run, zero, SUM128_LEN);
+	sum128_add(run, h + HEAD_FIXED_BYTES, len - HEAD_FIXED_BYTES);
+	sum128_end(run, sum);
+	return sum_equal(sum, h + HEAD_SUM) ? 0 : -EUCLEAN;
+}
+
+/* Numbers against each other; the parts follow without a gap. */
+static bool shape_adds_up(const uint8_t *h, size_t len)
+{
+	uint32_t k = h[HEAD_K], n = k + h[HEAD_M];
+	uint32_t block = get_le32(h + HEAD_BLOCK);
+	uint64_t payload = get_le64(h + HEAD_PAYLOAD);
+	uint64_t table, owners;
+
+	if (get_le32(h + HEAD_LEN) != len || !k || n > FRAGMENTS_MAX ||
+	    get_le16(h + HEAD_INDEX) >= n || !block || !payload ||
+	    payload > HEAD_PAYLOAD_MAX ||
+	    get_le32(h + HEAD_BLOCKS) != head_blocks(payload, block) ||
+	    get_le32(h + HEAD_DIGEST) > DYNFS_CHECKSUM_MAX)
+		return false;
+	table = (uint64_t)get_le32(h + HEAD_BLOCKS) * get_le32(h + HEAD_DIGEST);
+	owners = (uint64_t)get_le32(h + HEAD_N_OWNERS) * OWNER_BYTES;
+	return get_le32(h + HEAD_OWNERS) == HEAD_FIXED_BYTES + table &&
+	       get_le32(h + HEAD_NAMES) == HEAD_FIXED_BYTES + table + owners &&
+	       get_le32(h + HEAD_NAMES) <= len;
+}
+
+/* The names are there and say nothing that we do not know. */
+static int check_names(const uint8_t *h, size_t len)
+{
+	uint32_t at = get_le32(h + HEAD_NAMES);
+	struct rd r = rd_of(h + at, len - at);
+	struct features f;
+	size_t n;
+	int err = features_get(&r, &f);
+
+	if (err < 0)
+		return err;
+	err = features_check(&f, "a fragment");
+	features_done(&f);
+	if (err < 0)
+		return err;
+	for (int i = 0; i < 2; ++i)
+		(void)rd_str(&r, &n);
+	for (uint32_t i = rd16(&r); i && !rd_error(&r); --i)
+		(void)rd_str(&r, &n);
+	for (int i = 0; i < 2; ++i)
+		(void)rd_str(&r, &n);
+	return rd_end(&r);
+}
+
+static bool get_owner(const uint8_t *at, uint64_t plain_len,
+		      struct extent_owner *ret)
+{
+	*ret = (struct extent_owner){
+		.ino = get_le64(at),
+		.generation = get_le64(at + 8),
+		.file_offset = get_le64(at + 16),
+		.sequence = get_le64(at + 24),
+		.epoch = get_le64(at + 32),
+		.number = get_le64(at + 40),
+		.length = get_le32(at + 48),
+		.extent_offset = get_le32(at + 52),
+	};
+	return ret->epoch && get_le32(at + 56) == TREE_LIVE &&
+	       (uint64_t)ret->extent_offset + ret->length <= plain_len;
+}
+
+/* Whole, of that extent, and in a form that we know. */
+static int head_check(const uint8_t *h, size_t len, const struct uuid *pool,
+		      struct extent_id id)
+{
+	int r;
+
+	if (len < HEAD_FIXED_BYTES || memcmp(h, "DYNFFRAG", 8) != 0)
+		return -EUCLEAN;
+	r = check_sum(h, len);
+	if (r < 0)
+		return r;
+	if (memcmp(h + HEAD_POOL, pool->b, sizeof(pool->b)) != 0 ||
+	    get_le64(h + HEAD_EXTENT) != id.epoch ||
+	    get_le64(h + HEAD_EXTENT + 8) != id.counter)
+		return -EUCLEAN;
+	if (get_le32(h + HEAD_VERSION) != 1)
+		return fail(-EOPNOTSUPP,
+			    "a fragment has version %u, which this version of "
+			    "dynfs does not know",
+			    get_le32(h + HEAD_VERSION));
+	return shape_adds_up(h, len) ? check_names(h, len) : -EUCLEAN;
+}
+
+int head_owners(const void *head, size_t len, const struct uuid *pool,
+		struct extent_id id, struct extent_owner **ret, uint32_t *ret_n)
 {
 	const uint8_t *h = (const uint8_t *)head;
-	struct extent_owner *o;
-	uint64_t at;
+	AUTOFREE struct extent_owner *o = NULL;
+	uint64_t plain;
 	uint32_t n;
+	int r = head_check(h, len, pool, id);
 
-	if (len < HEAD_FIXED_BYTES || memcmp(h, "DYNFFRAG", 8) != 0 ||
-	    head_check(h, len) < 0)
-		return -EUCLEAN;
-	at = get_le32(h + HEAD_OWNERS);
+	if (r < 0)
+		return r;
+	plain = get_le64(h + HEAD_PLAIN);
 	n = get_le32(h + HEAD_N_OWNERS);
-	if (at < HEAD_FIXED_BYTES || at + (uint64_t)n * OWNER_BYTES > len)
-		return -EUCLEAN;
 	o = (struct extent_owner *)calloc(n ? n : 1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n; ++i, at += OWNER_BYTES)
-		o[i] = (struct extent_owner){
-			.ino = get_le64(h + at),
-			.generation = get_le64(h + at + 8),
-			.file_offset = get_le64(h + at + 16),
-			.sequence = get_le64(h + at + 24),
-			.epoch = get_le64(h + at + 32),
-			.number = get_le64(h + at + 40),
-			.length = get_le32(h + at + 48),
-			.extent_offset = get_le32(h + at + 52),
-		};
-	*ret = o;
+	h += get_le32(h + HEAD_OWNERS);
+	for (uint32_t i = 0; i < n; ++i, h += OWNER_BYTES)
+		if (!get_owner(h, plain, &o[i]))
+			return -EUCLEAN;
+	*ret = TAKE(o);
 	*ret_n = n;
 	return 0;
 }

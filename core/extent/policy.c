@@ -100,25 +100,14 @@ static int policy_plugin(struct extents *x, enum reg_kind kind,
 
 static void policy_names(struct policy_entry *e)
 {
-	struct features f;
 	char text[400];
 
-	if (features_base(&f) < 0) {
-		e->names.error = -ENOMEM;
-		return;
-	}
-	features_put(&e->names, &f);
-	features_done(&f);
 	(void)snprintf(text, sizeof(text), "%s %s", e->pub.spec,
 		       e->rec.options);
 	for (char *c = text; *c; ++c)
 		if (*c == '\n')
 			*c = ' ';
-	buf_put_str(&e->names, text, strlen(text));
-	buf_put_str(&e->names, e->rec.checksum, strlen(e->rec.checksum));
-	buf_put16(&e->names, 0); /* transforms */
-	buf_put_str(&e->names, "", 0);
-	buf_put_str(&e->names, "", 0);
+	head_put_names(&e->names, text, e->rec.checksum);
 }
 
 /* What the plugins make of it.  Blocks are encoded and read one by one. */
@@ -461,13 +450,14 @@ static int policies_pick_default(struct extents *x, const char *name,
 	AUTOBUF struct buf value = BUF_INIT;
 	const struct policy_entry *e;
 	uint32_t stored = 0;
+	int r;
 
-	if (meta_get(x->meta, key.data, key.len, &value) >= 0) {
-		struct rd r = rd_of(value.data, value.len);
-
-		(void)rd8(&r);
-		stored = rd32(&r);
-	}
+	r = meta_get(x->meta, key.data, key.len, &value);
+	if (r >= 0)
+		r = default_rec_get(value.data, value.len, &stored);
+	if (r < 0 && r != -ENOENT)
+		return fail(r, "the record of the default policy: %s",
+			    fail_name(r));
 	if (name) {
 		e = policies_current(x, name);
 		if (!e)
@@ -481,8 +471,7 @@ static int policies_pick_default(struct extents *x, const char *name,
 		return fail(-EINVAL, "the pool has no default policy");
 	if (x->default_policy->id != stored) {
 		buf_clear(&value);
-		buf_put8(&value, 1);
-		buf_put32(&value, x->default_policy->id);
+		default_rec_put(&value, x->default_policy->id);
 		batch_put(b, key.data, key.len, value.data, value.len);
 	}
 	return b->error;

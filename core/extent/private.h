@@ -141,8 +141,16 @@ void head_seal(struct buf *head);
 int head_root(const struct policy *p, struct extent_id id, uint32_t index,
 	      uint64_t payload_len, uint64_t stored_len, uint64_t plain_len,
 	      const uint8_t *table, uint32_t n_blocks, uint8_t *root);
-/* Owners from a head that was read back; checked.  malloc'd. */
-int head_owners(const void *head, size_t len, struct extent_owner **ret,
+/* The last part of every head; redundancy as "erasure:4+2 backend=...". */
+void head_put_names(struct buf *b, const char *redundancy,
+		    const char *checksum);
+/*
+ * Owners from a head that was read back; malloc'd.  -EUCLEAN: it is damaged
+ * or another extent's; -EROFS, -EOPNOTSUPP: of a newer program, not to be
+ * made again by this one.
+ */
+int head_owners(const void *head, size_t len, const struct uuid *pool,
+		struct extent_id id, struct extent_owner **ret,
 		uint32_t *ret_n);
 /* Length of the head of a fragment with n_owners under the policy. */
 uint32_t head_len(const struct policy *p, uint64_t payload_len,

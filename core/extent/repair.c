@@ -200,7 +200,9 @@ static int read_owners(struct extents *x, struct xentry *e, uint32_t not,
 			return -ENOMEM;
 		r = read_part(x, e, i, 0, head, len);
 		if (r >= 0)
-			r = head_owners(head, len, ret, ret_n);
+			r = head_owners(head, len,
+					&disks_label(x->how.disks)->pool, e->id,
+					ret, ret_n);
 	}
 	return r;
 }

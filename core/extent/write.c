@@ -302,8 +302,7 @@ static int writing_record(struct writing *w, struct batch *b)
 			version, 1);
 	}
 	buf_clear(&value);
-	buf_put8(&value, 1);
-	buf_put_var(&value, live);
+	live_rec_put(&value, live);
 	put_one(b, key_live(id), value.data, value.len);
 	if (w->rec.flags & EXTENT_DEGRADED) {
 		struct repair_rec repair = {

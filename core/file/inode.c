@@ -173,20 +173,13 @@ static int ino_next(struct files *f, uint64_t *ret)
 	AUTOLOCK(&f->ino_lock);
 	if (f->next_ino == f->end_ino) {
 		r = meta_get(f->how.meta, key.data, key.len, &value);
-		if (r >= 0) {
-			struct rd rd = rd_of(value.data, value.len);
-
-			(void)rd8(&rd);
-			next = rd64(&rd);
-			if (rd_end(&rd) < 0)
-				return fail(-EUCLEAN, "the record of the next "
-						      "inode is damaged");
-		} else if (r != -ENOENT) {
+		if (r >= 0 && ino_rec_get(value.data, value.len, &next) < 0)
+			return fail(-EUCLEAN, "the record of the next inode is "
+					      "damaged");
+		if (r < 0 && r != -ENOENT)
 			return r;
-		}
 		buf_clear(&value);
-		buf_put8(&value, 1);
-		buf_put64(&value, next + INO_RANGE);
+		ino_rec_put(&value, next + INO_RANGE);
 		batch_put(&b, key.data, key.len, value.data, value.len);
 		r = meta_commit(f->how.meta, &b, NULL);
 		if (r < 0)

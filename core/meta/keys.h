@@ -166,6 +166,14 @@ void policy_rec_put(struct buf *b, const struct policy_rec *p);
 /* -EOPNOTSUPP when it names transforms. */
 int policy_rec_get(const void *data, size_t len, struct policy_rec *ret);
 
+/* Facts and advice that are one number. */
+void ino_rec_put(struct buf *b, uint64_t next);
+int ino_rec_get(const void *data, size_t len, uint64_t *ret_next);
+void default_rec_put(struct buf *b, uint32_t policy);
+int default_rec_get(const void *data, size_t len, uint32_t *ret_policy);
+void live_rec_put(struct buf *b, uint64_t bytes);
+int live_rec_get(const void *data, size_t len, uint64_t *ret_bytes);
+
 enum usage_kind { USAGE_UID = 1, USAGE_GID, USAGE_PROJECT };
 struct usage_rec {
 	uint64_t inodes, bytes;

@@ -471,3 +471,55 @@ int usage_rec_get(const void *data, size_t len, struct usage_rec *ret)
 	*ret = u;
 	return 0;
 }
+
+void ino_rec_put(struct buf *b, uint64_t next)
+{
+	buf_put8(b, RECORD_VERSION);
+	buf_put64(b, next);
+}
+
+int ino_rec_get(const void *data, size_t len, uint64_t *ret_next)
+{
+	struct rd r = open_record(data, len);
+	uint64_t next = rd64(&r);
+
+	/* 1 is the root; above, ranges are added without overflow */
+	if (rd_end(&r) < 0 || next < 2 || next > INT64_MAX)
+		return -EUCLEAN;
+	*ret_next = next;
+	return 0;
+}
+
+void default_rec_put(struct buf *b, uint32_t policy)
+{
+	buf_put8(b, RECORD_VERSION);
+	buf_put32(b, policy);
+}
+
+int default_rec_get(const void *data, size_t len, uint32_t *ret_policy)
+{
+	struct rd r = open_record(data, len);
+	uint32_t policy = rd32(&r);
+
+	if (rd_end(&r) < 0 || !policy)
+		return -EUCLEAN;
+	*ret_policy = policy;
+	return 0;
+}
+
+void live_rec_put(struct buf *b, uint64_t bytes)
+{
+	buf_put8(b, RECORD_VERSION);
+	buf_put_var(b, bytes);
+}
+
+int live_rec_get(const void *data, size_t len, uint64_t *ret_bytes)
+{
+	struct rd r = open_record(data, len);
+	uint64_t bytes = rd_var(&r);
+
+	if (rd_end(&r) < 0)
+		return -EUCLEAN;
+	*ret_bytes = bytes;
+	return 0;
+}

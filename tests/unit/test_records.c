@@ -348,6 +348,40 @@ static void small_records_come_back(void **state)
 	assert_true(u2.inodes == UINT64_MAX && u2.bytes == 128);
 }
 
+static void numbers_come_back_and_wrong_ones_are_refused(void **state)
+{
+	AUTOBUF struct buf b = BUF_INIT;
+	uint64_t v;
+	uint32_t id;
+
+	(void)state;
+	ino_rec_put(&b, 4098);
+	assert_int_equal(ino_rec_get(b.data, b.len, &v), 0);
+	assert_int_equal(v, 4098);
+	assert_int_equal(ino_rec_get(b.data, b.len - 1, &v), -EUCLEAN);
+	b.data[0] = 2;
+	assert_int_equal(ino_rec_get(b.data, b.len, &v), -EUCLEAN);
+	buf_clear(&b);
+	ino_rec_put(&b, 1);
+	assert_int_equal(ino_rec_get(b.data, b.len, &v), -EUCLEAN);
+	buf_clear(&b);
+	ino_rec_put(&b, UINT64_MAX - 9);
+	assert_int_equal(ino_rec_get(b.data, b.len, &v), -EUCLEAN);
+	buf_clear(&b);
+	default_rec_put(&b, 7);
+	assert_int_equal(default_rec_get(b.data, b.len, &id), 0);
+	assert_int_equal(id, 7);
+	buf_clear(&b);
+	default_rec_put(&b, 0);
+	assert_int_equal(default_rec_get(b.data, b.len, &id), -EUCLEAN);
+	buf_clear(&b);
+	live_rec_put(&b, UINT64_MAX);
+	assert_int_equal(live_rec_get(b.data, b.len, &v), 0);
+	assert_true(v == UINT64_MAX);
+	buf_put8(&b, 0);
+	assert_int_equal(live_rec_get(b.data, b.len, &v), -EUCLEAN);
+}
+
 static uint64_t rng;
 
 static uint64_t random_u64(void)
@@ -486,6 +520,7 @@ int main(void)
 		cmocka_unit_test(
 		    policies_come_back_and_transforms_are_not_supported),
 		cmocka_unit_test(small_records_come_back),
+		cmocka_unit_test(numbers_come_back_and_wrong_ones_are_refused),
 		cmocka_unit_test(mutated_records_never_do_harm),
 	};
 
