@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define N(a)  (sizeof(a) / sizeof((a)[0]))
 #define STORE "/disk/store"
 
@@ -250,10 +253,86 @@ static void a_lost_superblock_is_made_again(void **state)
 	rig_close(r);
 	assert_int_equal(rig_open(r, 0), 0);
 	assert_int_equal(frag_write(r, &g), 0);
-	assert_true(g.place.w[0] >> 24 > f[N(f) - 1].place.w[0] >> 24);
+	/* above all that may have been there and gone */
+	assert_true(g.place.w[0] >> 24 >=
+		    (f[N(f) - 1].place.w[0] >> 24) + (1u << 24));
 	for (uint32_t i = 0; i < N(f); i++)
 		assert_int_equal(frag_check(r, &f[i]), 0);
 	assert_int_equal(rig_list_total(r, 64), N(f) + 1);
+}
+
+/* One more name in a class, or another version, in the page at off. */
+static void rewrite_page(struct rig *r, const char *path, uint64_t off,
+			 int class, uint32_t version)
+{
+	uint8_t page[4096], sets[64] = { 0 };
+	struct iovec v = { page, sizeof(page) };
+	int fd = r->os->open(r->os, path, DYNFS_OS_RDWR, 0);
+	uint32_t len = 0;
+	uint64_t sum;
+
+	assert_true(fd >= 0);
+	assert_int_equal(r->os->preadv(r->os, fd, &v, 1, off), sizeof(page));
+	for (int i = 0; i < 3; i++) {
+		sets[len] = i == class;
+		len += 2;
+		if (i != class)
+			continue;
+		sets[len] = 5;
+		memcpy(sets + len + 2, "tea-1", 5);
+		len += 7;
+	}
+	memcpy(page + 64, sets, len);
+	page[8] = (uint8_t)version;
+	page[12] = (uint8_t)(64 + len);
+	page[13] = page[14] = page[15] = 0;
+	memset(page + 16, 0, 8);
+	sum = XXH3_64bits(page, 64 + len);
+	for (int i = 0; i < 8; i++)
+		page[16 + i] = (uint8_t)(sum >> 8 * i);
+	assert_int_equal(r->os->pwritev(r->os, fd, &v, 1, off), sizeof(page));
+	assert_int_equal(r->os->close(r->os, fd), 0);
+}
+
+static void unknown_features_decide_how_a_store_opens(void **state)
+{
+	static const int want[3][2] = { { 0, 0 },
+					{ -EOPNOTSUPP, 0 },
+					{ -EOPNOTSUPP, -EOPNOTSUPP } };
+	struct rig *r = *state;
+
+	rig_close(r);
+	for (int class = 0; class < 3; class ++) {
+		for (uint32_t rdonly = 0; rdonly < 2; rdonly++) {
+			/* in one slot only, be it the older */
+			rewrite_page(r, STORE "/store.dynfs", 0, class, 1);
+			assert_int_equal(
+			    rig_open(r, rdonly ? DYNFS_STORE_OPEN_RDONLY : 0),
+			    want[class][rdonly]);
+			if (!want[class][rdonly])
+				rig_close(r);
+		}
+	}
+	rewrite_page(r, STORE "/store.dynfs", 0, 0, 2);
+	assert_int_equal(rig_open(r, 0), -EOPNOTSUPP);
+	assert_int_equal(rig_open(r, DYNFS_STORE_OPEN_RDONLY), -EOPNOTSUPP);
+}
+
+static void a_newer_store_is_not_taken_over_for_a_lost_superblock(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[1];
+
+	write_all(r, f, 1, 1, 100000);
+	rig_close(r);
+	flip_all(r, STORE "/store.dynfs", 30, 4096, 2);
+	rewrite_page(r, names(r).last, 0, 2, 1);
+	assert_int_equal(rig_open(r, 0), -EOPNOTSUPP);
+	rewrite_page(r, names(r).last, 0, 0, 2);
+	assert_int_equal(rig_open(r, 0), -EOPNOTSUPP);
+	rewrite_page(r, names(r).last, 0, 0, 1);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(frag_check(r, f), 0);
 }
 
 static void a_damaged_index_is_replaced_by_a_look(void **state)
@@ -475,6 +554,8 @@ int main(void)
 		T(small_fragments_share_pages_and_give_them_back),
 		T(a_number_is_never_used_twice),
 		T(a_lost_superblock_is_made_again),
+		T(unknown_features_decide_how_a_store_opens),
+		T(a_newer_store_is_not_taken_over_for_a_lost_superblock),
 		T(a_damaged_index_is_replaced_by_a_look),
 		T(a_damaged_frame_hurts_its_head_only),
 		T(a_scan_finds_its_way_past_damage),

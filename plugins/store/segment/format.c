@@ -13,6 +13,7 @@
 
 #include <dynfs/plugin.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -23,6 +24,7 @@
 #define FRAME_MAGIC   0x4d524653u /* "SFRM" */
 #define FRAME_VERSION 1u
 #define INDEX_ENTRY   40u
+#define PAGE_FIELDS   64u /* of a header or superblock, before features */
 
 static const char header_magic[8] = "DYNFSEGM";
 static const char footer_magic[8] = "DYNFSEGX";
@@ -130,37 +132,45 @@ static uint8_t *features_put(uint8_t *p)
 	return p + 8 + n;
 }
 
-/* The first name that stands in the way into name; -EUCLEAN if malformed. */
-static int features_check(const uint8_t *p, const uint8_t *end, bool rdonly,
-			  char name[64])
+/* Visible ASCII, as everywhere: it is shown to people. */
+static bool name_is_good(const uint8_t *p, uint16_t len)
 {
+	for (uint16_t i = 0; i < len; i++)
+		if (p[i] <= ' ' || p[i] > '~')
+			return false;
+	return len && len <= 64;
+}
+
+/* What stands in the way into why; -EUCLEAN if malformed. */
+static int features_check(const uint8_t *p, const uint8_t *end, bool rdonly,
+			  char why[SEG_WHY])
+{
+	bool stands = false;
+
 	for (int set = 0; set < 3; set++) {
-		uint16_t n;
+		uint16_t n, len;
 
 		if (end - p < 2)
 			return -EUCLEAN;
 		n = le16_get(p);
 		p += 2;
-		for (uint16_t i = 0; i < n; i++) {
-			uint16_t len;
-			bool known;
-
+		for (; n; n--, p += len) {
 			if (end - p < 2 || end - p - 2 < le16_get(p))
 				return -EUCLEAN;
 			len = le16_get(p);
 			p += 2;
-			known = len == sizeof(base_feature) - 1 &&
-				!memcmp(p, base_feature, len);
-			if (!known && (set == 2 || (set == 1 && !rdonly))) {
-				len = len < 63 ? len : 63;
-				memcpy(name, p, len);
-				name[len] = 0;
-				return -EOPNOTSUPP;
-			}
-			p += len;
+			if (!name_is_good(p, len))
+				return -EUCLEAN;
+			if (!set || (set == 1 && rdonly) ||
+			    (set == 2 && len == sizeof(base_feature) - 1 &&
+			     !memcmp(p, base_feature, len)))
+				continue;
+			(void)snprintf(why, SEG_WHY, "the feature '%.*s'", len,
+				       (const char *)p);
+			stands = true;
 		}
 	}
-	return 0;
+	return p != end ? -EUCLEAN : stands ? -EOPNOTSUPP : 0;
 }
 
 /*
@@ -177,19 +187,26 @@ static void page_finish(uint8_t page[SEG_PAGE], const uint8_t *end)
 	le64_put(page + 16, XXH3_64bits(page, len));
 }
 
-/* The length that is used, 0 when the page is not one. */
-static uint32_t page_check(const uint8_t page[SEG_PAGE], const char magic[8],
-			   uint32_t min)
+/* 1: one that we know; 0: not one; -EOPNOTSUPP, and why not. */
+static int page_check(const uint8_t page[SEG_PAGE], const char magic[8],
+		      bool rdonly, char why[SEG_WHY])
 {
 	uint32_t len = le32_get(page + 12);
 	uint8_t copy[SEG_PAGE];
+	int r;
 
-	if (memcmp(page, magic, 8) != 0 || le32_get(page + 8) != 1 ||
-	    len < min || len > SEG_PAGE)
+	if (memcmp(page, magic, 8) != 0 || len < PAGE_FIELDS || len > SEG_PAGE)
 		return 0;
 	memcpy(copy, page, len);
 	memset(copy + 16, 0, 8);
-	return XXH3_64bits(copy, len) == le64_get(page + 16) ? len : 0;
+	if (XXH3_64bits(copy, len) != le64_get(page + 16))
+		return 0;
+	if (le32_get(page + 8) != 1) {
+		(void)snprintf(why, SEG_WHY, "version %u", le32_get(page + 8));
+		return -EOPNOTSUPP;
+	}
+	r = features_check(page + PAGE_FIELDS, page + len, rdonly, why);
+	return r == -EUCLEAN ? 0 : r < 0 ? r : 1;
 }
 
 void seg_header_put(uint8_t page[SEG_PAGE], const struct store *s,
@@ -201,17 +218,18 @@ void seg_header_put(uint8_t page[SEG_PAGE], const struct store *s,
 	le64_put(page + 40, number);
 	le64_put(page + 48, size);
 	le64_put(page + 56, (uint64_t)s->os->wall_ns(s->os));
-	page_finish(page, features_put(page + 64));
+	page_finish(page, features_put(page + PAGE_FIELDS));
 }
 
-bool seg_header_uuid(const uint8_t page[SEG_PAGE], uint64_t number,
-		     uint8_t uuid[16])
+int seg_header_get(const uint8_t page[SEG_PAGE], uint64_t number,
+		   uint8_t uuid[16], bool rdonly, char why[SEG_WHY])
 {
-	if (!page_check(page, header_magic, 70) ||
-	    le64_get(page + 40) != number)
-		return false;
+	int r = page_check(page, header_magic, rdonly, why);
+
+	if (r <= 0 || le64_get(page + 40) != number)
+		return r < 0 ? r : 0;
 	memcpy(uuid, page + 24, 16);
-	return true;
+	return 1;
 }
 
 void seg_super_put(uint8_t page[SEG_PAGE], const struct seg_super *super)
@@ -222,20 +240,16 @@ void seg_super_put(uint8_t page[SEG_PAGE], const struct seg_super *super)
 	le64_put(page + 40, super->sequence);
 	le64_put(page + 48, super->next_number);
 	le64_put(page + 56, super->fragments);
-	page_finish(page, features_put(page + 64));
+	page_finish(page, features_put(page + PAGE_FIELDS));
 }
 
 int seg_super_get(const uint8_t page[SEG_PAGE], struct seg_super *ret,
-		  bool rdonly, char name[64])
+		  bool rdonly, char why[SEG_WHY])
 {
-	uint32_t len = page_check(page, super_magic, 70);
-	int r;
+	int r = page_check(page, super_magic, rdonly, why);
 
-	if (!len)
-		return 0;
-	r = features_check(page + 64, page + len, rdonly, name);
-	if (r < 0)
-		return r == -EUCLEAN ? 0 : r;
+	if (r <= 0)
+		return r;
 	memcpy(ret->uuid, page + 24, 16);
 	ret->sequence = le64_get(page + 40);
 	ret->next_number = le64_get(page + 48);

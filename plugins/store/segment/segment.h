@@ -28,6 +28,7 @@
 #define SEG_PAYLOAD_MAX ((1ull << 36) - 1)
 #define SEG_NAME_MAX    32
 #define SEG_BATCH       32 /* operations merged at most */
+#define SEG_WHY         96 /* bytes of what a newer store needs */
 
 enum seg_frame_state {
 	SEG_FRAME_GOOD,    /* a record of this segment begins here */
@@ -155,8 +156,12 @@ extern const uint8_t seg_tombstone[4];
 #define SEG_TOMBSTONE_AT 52u
 void seg_header_put(uint8_t page[SEG_PAGE], const struct store *s,
 		    uint64_t number, uint64_t size);
-bool seg_header_uuid(const uint8_t page[SEG_PAGE], uint64_t number,
-		     uint8_t uuid[16]);
+/*
+ * 1: good; 0: not one of this number (not a superblock); -EOPNOTSUPP: of a
+ * newer program, and why says what it needs.
+ */
+int seg_header_get(const uint8_t page[SEG_PAGE], uint64_t number,
+		   uint8_t uuid[16], bool rdonly, char why[SEG_WHY]);
 void seg_index_put(uint8_t *buf, const struct seg_rec *v, uint32_t n,
 		   uint64_t index_off, uint64_t packed, uint64_t number,
 		   uint64_t seed);
@@ -166,9 +171,8 @@ bool seg_index_get(const uint8_t *buf, const uint8_t footer[SEG_UNIT],
 		   const struct seg_footer *f, struct seg_rec *out,
 		   uint64_t seed);
 void seg_super_put(uint8_t page[SEG_PAGE], const struct seg_super *super);
-/* 1: good; 0: not a superblock; -EOPNOTSUPP with the feature's name. */
 int seg_super_get(const uint8_t page[SEG_PAGE], struct seg_super *ret,
-		  bool rdonly, char name[64]);
+		  bool rdonly, char why[SEG_WHY]);
 void seg_place_put(struct dynfs_place *p, uint64_t number,
 		   const struct seg_rec *r);
 void seg_place_get(const struct dynfs_place *p, uint64_t *ret_number,

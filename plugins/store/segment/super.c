@@ -119,38 +119,65 @@ int seg_super_create(struct store *s)
 	return r < 0 ? r : super_make(s);
 }
 
-/* One segment's header that says which store this is. */
-static int find_header(void *ctx, const char *name, uint32_t type)
+static int is_newer(struct store *s, int r, const char *why)
 {
-	struct store *s = ctx;
-	uint8_t page[SEG_PAGE];
-	char path[4096];
-	uint64_t number;
-	bool open_name, found = false;
-	int fd;
+	return s->host->fail(s->host, r,
+			     "segment: %s needs %s, which this version does "
+			     "not have",
+			     s->path, why);
+}
 
+/* What the segments know of a store that lost its superblock. */
+struct recovery {
+	struct store *s;
+	uint64_t highest; /* number */
+	bool found;
+};
+
+static int look_at_header(void *ctx, const char *name, uint32_t type)
+{
+	struct recovery *c = ctx;
+	struct store *s = c->s;
+	uint8_t page[SEG_PAGE];
+	char path[4096], why[SEG_WHY];
+	uint64_t number;
+	bool open_name;
+	int fd, r;
+
+	(void)type;
 	if (!seg_name_parse(name, &number, &open_name))
 		return 0;
-	(void)type;
+	if (number > c->highest)
+		c->highest = number;
+	if (c->found)
+		return 0;
 	seg_path(s, number, open_name, path, sizeof(path));
 	fd = s->os->open(s->os, path, DYNFS_OS_RDONLY, 0);
 	if (fd < 0)
 		return 0;
-	if (!read_whole_at(s->os, fd, page, sizeof(page), 0))
-		found = seg_header_uuid(page, number, s->super.uuid);
+	r = read_whole_at(s->os, fd, page, sizeof(page), 0);
 	(void)s->os->close(s->os, fd); /* read only */
-	return found;
+	if (r < 0)
+		return 0;
+	r = seg_header_get(page, number, s->super.uuid, s->rdonly, why);
+	c->found = r > 0;
+	return r < 0 ? is_newer(s, r, why) : 0;
 }
 
 static int super_recover(struct store *s)
 {
-	int r = s->os->list(s->os, s->path, find_header, s);
+	struct recovery c = { .s = s };
+	int r = s->os->list(s->os, s->path, look_at_header, &c);
 
-	if (r <= 0)
+	if (r == -EOPNOTSUPP)
+		return r; /* said already */
+	if (r < 0 || !c.found)
 		return s->host->fail(s->host, r < 0 ? r : -EUCLEAN,
 				     "segment: %s is not a store", s->path);
 	s->super.sequence = 1;
-	s->super.next_number = NUMBERS_UNSURE;
+	s->super.next_number = c.highest + NUMBERS_UNSURE;
+	if (s->super.next_number >= SEG_NUMBER_MAX)
+		s->super.next_number = SEG_NUMBER_MAX - 1;
 	s->super.fragments = UNCLEAN;
 	s->host->log(s->host, DYNFS_WARN,
 		     "segment: %s: the superblock is lost, the segments say "
@@ -164,19 +191,16 @@ static int super_read(struct store *s, int fd)
 {
 	uint8_t page[SEG_PAGE];
 	struct seg_super super;
-	char feature[64];
+	char why[SEG_WHY];
 	int found = 0, r;
 
 	for (uint32_t i = 0; i < 2; i++) {
 		if (read_whole_at(s->os, fd, page, sizeof(page),
 				  (uint64_t)i * SEG_PAGE))
 			continue;
-		r = seg_super_get(page, &super, s->rdonly, feature);
+		r = seg_super_get(page, &super, s->rdonly, why);
 		if (r < 0)
-			return s->host->fail(s->host, r,
-					     "segment: %s needs the feature "
-					     "\"%s\"",
-					     s->path, feature);
+			return is_newer(s, r, why);
 		if (r && (!found || super.sequence > s->super.sequence)) {
 			s->super = super;
 			found = 1;
