@@ -349,9 +349,9 @@ static int load_disks(struct loader *l, const struct conf_key *key,
 		      const config_setting_t *s)
 {
 	struct conf_pool *pool = &l->conf->pool;
-	int n = config_setting_length(s);
+	int n = s ? config_setting_length(s) : 0;
 
-	if (!tree_is_list(s) || n > CONF_MAX_DISKS)
+	if (s && (!tree_is_list(s) || n > CONF_MAX_DISKS))
 		return load_fail(l, key, s);
 	pool->disks = conf_alloc(l->conf, (size_t)n + 1, sizeof(*pool->disks));
 	if (!pool->disks)

@@ -269,6 +269,19 @@ static const char *const refused[][2] = {
 	{ POOL "@include \"absent.conf\"\n", "No such file" },
 };
 
+static void a_pool_may_have_no_disks_yet(void **state)
+{
+	static const char text[] = "pool = { name = \"p\"; };\n";
+	struct conf *c;
+
+	(void)state;
+	assert_int_equal(
+	    conf_parse(text, sizeof(text) - 1, "/tmp/pool.conf", NULL, 0, &c),
+	    0);
+	assert_int_equal(c->pool.n_disks, 0);
+	conf_free(c);
+}
+
 static void what_is_wrong_is_said_with_file_and_line(void **state)
 {
 	(void)state;
@@ -559,6 +572,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_section_is_read),
 		T(only_the_pool_must_be_there),
+		T(a_pool_may_have_no_disks_yet),
 		T(what_is_wrong_is_said_with_file_and_line),
 		T(set_words_replace_what_the_file_says),
 		T(set_words_are_checked_like_the_file),
