@@ -1,6 +1,7 @@
 # How everything is compiled: language, warnings, hardening, sanitizers.
 option(DYNFS_WERROR "treat warnings as errors" ON)
 option(DYNFS_TESTS "build the tests" ON)
+option(DYNFS_FUZZ "build the programs of libFuzzer (with clang)" OFF)
 set(DYNFS_SANITIZE "" CACHE STRING
     "sanitizers for the whole build: address,undefined or thread")
 
@@ -28,6 +29,27 @@ target_compile_options(dynfs_flags INTERFACE
 if(DYNFS_WERROR)
 	target_compile_options(dynfs_flags INTERFACE
 		$<$<COMPILE_LANGUAGE:C>:-Werror>)
+endif()
+# For all that a fuzzer is to see the branches of; see tests/fuzz.
+if(DYNFS_FUZZ)
+	include(CheckCSourceCompiles)
+	set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer)
+	check_c_source_compiles("
+		#include <stddef.h>
+		#include <stdint.h>
+		int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);
+		int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
+		{ return !d && n; }" DYNFS_HAS_LIBFUZZER)
+	unset(CMAKE_REQUIRED_FLAGS)
+	if(DYNFS_HAS_LIBFUZZER)
+		target_compile_options(dynfs_flags INTERFACE
+			-fsanitize=fuzzer-no-link)
+	else()
+		message(STATUS "no programs of libFuzzer: ${CMAKE_C_COMPILER} "
+			"has no -fsanitize=fuzzer (Debian: clang, "
+			"libclang-rt-14-dev)")
+		set(DYNFS_FUZZ OFF)
+	endif()
 endif()
 if(DYNFS_SANITIZE)
 	target_compile_options(dynfs_flags INTERFACE

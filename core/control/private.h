@@ -14,7 +14,15 @@ struct call {
 	struct control_server *server; /* NULL: not over a socket */
 };
 
-int call_run(struct call *c);
+/* Unknown, missing or of the wrong type: -EINVAL with a sentence. */
+int args_check(const struct command *cmd, json_t *args);
+int call_run(struct call *c); /* checks its args */
+/*
+ * What a line from the socket asks for: args is a new reference, not checked
+ * yet.  -EINVAL: not a request that we know.
+ */
+int request_parse(const json_t *request, const struct command **ret_cmd,
+		  json_t **ret_args);
 void server_quit(struct control_server *s);
 
 /*

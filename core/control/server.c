@@ -119,33 +119,44 @@ void control_drain(struct control_server *s)
 		(void)pthread_cond_wait(&s->no_calls, &s->lock);
 }
 
-static int server_answer(struct server_client *c, json_t *request)
+int request_parse(const json_t *request, const struct command **ret_cmd,
+		  json_t **ret_args)
 {
 	const char *name =
 	    json_string_value(json_object_get(request, "command"));
-	json_t *args = json_object_get(request, "args"), *none = NULL, *line;
+	json_t *args = json_object_get(request, "args");
+	const struct command *cmd = name ? control_find(name) : NULL;
+
+	if (!cmd)
+		return fail(-EINVAL, "the daemon does not know this command; "
+				     "is it of another version?");
+	args = json_is_object(args) ? json_incref(args) : json_object();
+	if (!args)
+		return -ENOMEM;
+	*ret_cmd = cmd;
+	*ret_args = args;
+	return 0;
+}
+
+static int server_answer(struct server_client *c, json_t *request)
+{
 	struct control_env env = c->server->env;
-	struct call call = { .env = &env, .server = c->server };
-	int r;
+	struct call call = { .env = &env,
+			     .server = c->server,
+			     .reply = json_object() };
+	json_t *line;
+	int r = request_parse(request, &call.command, &call.args);
 
 	env.progress = server_progress;
 	env.progress_ctx = c;
-	call.command = name ? control_find(name) : NULL;
-	if (!json_is_object(args))
-		args = none = json_object();
-	call.args = args;
-	call.reply = json_object();
-	if (!call.command)
-		r = fail(-EINVAL, "the daemon does not know this command; is "
-				  "it of another version?");
-	else
+	if (r >= 0)
 		r = server_call(c->server, &call);
 	line = r < 0 ? server_error(r) : json_pack("{sO}", "reply", call.reply);
 	if (line)
 		r = msg_write(c->fd, line);
 	json_decref(line);
 	json_decref(call.reply);
-	json_decref(none);
+	json_decref(call.args);
 	return r;
 }
 

@@ -59,7 +59,7 @@ static bool arg_fits(const struct command_arg *a, const json_t *v)
 	return json_is_string(v);
 }
 
-static int args_check(const struct command *cmd, json_t *args)
+int args_check(const struct command *cmd, json_t *args)
 {
 	const char *name;
 	json_t *value;
