@@ -302,6 +302,27 @@ static int verify_fragment(struct extents *x, struct xentry *e, uint32_t i,
 	return r < 0 ? r : io.result;
 }
 
+/* Which disks would have to be here to tell. */
+static int verify_unsure(struct extents *x, const struct extent_rec *rec)
+{
+	AUTOBUF struct buf b = BUF_INIT;
+	const char *comma = "";
+
+	for (uint32_t i = 0; i < rec->k + rec->m; ++i) {
+		const struct fragment_rec *f = &rec->fragments[i];
+		const struct disk *k = disks_find(x->how.disks, f->disk);
+
+		if (!f->disk || fragment_reachable(x, f))
+			continue;
+		buf_printf(&b, "%s number %u (%s)", comma, f->disk,
+			   k ? k->path : "?");
+		comma = ",";
+	}
+	buf_put8(&b, 0);
+	return fail(-EBUSY, "it has content on disks that are away:%.300s",
+		    buf_error(&b) ? "" : (const char *)b.data);
+}
+
 int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 			const void *value, size_t value_len)
 {
@@ -339,5 +360,5 @@ int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 		return bad ? repair_remember(x, id, bad) : 0;
 	/* disks that are away may hold what is missing: it is not for us to
 	 * say that it was never there */
-	return good + away >= rec.k ? -EBUSY : -EUCLEAN;
+	return good + away >= rec.k ? verify_unsure(x, &rec) : -EUCLEAN;
 }

@@ -37,6 +37,24 @@ static void leave_out(struct meta *m, uint32_t i, const char *why, int err)
 	m->n_logs--;
 }
 
+/* None of the disks that hold the log is here: which are they? */
+static int no_logs(const struct meta *m, const uint32_t *ids, uint32_t n)
+{
+	AUTOBUF struct buf b = BUF_INIT;
+
+	for (uint32_t i = 0; i < n && i < LOGS_MAX; i++) {
+		const struct disk *k = disks_find(m->disks, ids[i]);
+
+		buf_printf(&b, "%s number %u (%s)", i ? "," : "", ids[i],
+			   k ? k->path : "?");
+	}
+	buf_put8(&b, 0);
+	return fail(-ENODEV,
+		    "none of the %u disks that hold the log of this pool is "
+		    "here:%.300s",
+		    n, buf_error(&b) ? "" : (const char *)b.data);
+}
+
 /* The logs that the label names and that are here. */
 static int gather(struct meta *m)
 {
@@ -52,12 +70,7 @@ static int gather(struct meta *m)
 		r = log_disk_new(m->os, k, &m->pool, &m->logs[m->n_logs]);
 		m->n_logs += !r;
 	}
-	if (!r && !m->n_logs)
-		r = fail(-ENODEV,
-			 "none of the %u disks that hold the log "
-			 "of this pool is here",
-			 n);
-	return r;
+	return !r && !m->n_logs ? no_logs(m, ids, n) : r;
 }
 
 /* What a crash left in caches could be lost by the next one. */

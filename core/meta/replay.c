@@ -155,11 +155,18 @@ int replay_verify(struct meta *m, const struct truth *t, uint64_t confirmed,
 			break;
 		if (verdict == -ENOMEM)
 			return verdict;
-		unsure |= verdict != -EUCLEAN;
-		log_info("meta",
-			 "group %" PRIu64 " was never answered and is not "
-			 "whole: %s",
-			 end, fail_text(verdict));
+		if (verdict == -EUCLEAN) {
+			log_info("meta",
+				 "group %" PRIu64 " was never answered and is "
+				 "not whole",
+				 end);
+			continue;
+		}
+		unsure = true;
+		log_error("meta",
+			  "whether group %" PRIu64 " is whole can not be told: "
+			  "%s",
+			  end, fail_text(verdict));
 	}
 	if (r)
 		return r;

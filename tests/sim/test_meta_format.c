@@ -145,6 +145,19 @@ static void lose_indexes(void)
 	}
 }
 
+static void a_pool_whose_logs_are_all_away_names_their_disks(void **state)
+{
+	(void)state;
+	put("before", "x", 1);
+	leave(true);
+	assert_int_equal(simos_vanish(sim, "/d1", -EIO), 0);
+	assert_int_equal(simos_vanish(sim, "/d2", -EIO), 0);
+	assert_int_equal(start(false), -ENODEV);
+	assert_non_null(strstr(fail_text(-ENODEV), "number 1 (/d1)"));
+	assert_non_null(strstr(fail_text(-ENODEV), "number 2 (/d2)"));
+	meta = NULL;
+}
+
 /* ---- records --------------------------------------------------------- */
 
 /* 0: it opened for writing; -EROFS: for reading; else the error. */
@@ -464,6 +477,7 @@ int main(void)
 		TEST(a_checkpoint_of_another_version_is_not_thrown_away),
 		TEST(no_log_goes_for_a_checkpoint_that_reads_back_wrong),
 		TEST(a_log_that_is_shorter_than_the_other_is_made_level),
+		TEST(a_pool_whose_logs_are_all_away_names_their_disks),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
