@@ -409,6 +409,7 @@ static int policies_each(void *ctx, const void *key, size_t key_len,
 	struct policies_scan *s = (struct policies_scan *)ctx;
 	struct policy_rec rec;
 	char text[32] = "";
+	struct key same;
 	unsigned id;
 	int r;
 
@@ -417,7 +418,16 @@ static int policies_each(void *ctx, const void *key, size_t key_len,
 	memcpy(text, (const char *)key + 1, key_len - 1);
 	if (sscanf(text, "policy/%8x", &id) != 1 || !id)
 		return 0;
+	/* one spelling only, or an id could mean two things */
+	same = policy_key(id);
+	if (same.len != key_len || memcmp(same.data, key, key_len) != 0)
+		return 0;
 	r = policy_rec_get(value, value_len, &rec);
+	if (r == -EOPNOTSUPP)
+		return fail(r,
+			    "policy %u has transforms, which this version of "
+			    "dynfs does not have",
+			    id);
 	if (r < 0)
 		return fail(r, "the record of policy %u is damaged", id);
 	if (id > s->last)
