@@ -11,9 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* "--name=value", "--name value" or "-c value"; -1: not this one. */
-static int option_value(const char *name, int argc, char **argv,
-			const char **ret)
+int args_value(const char *name, int argc, char **argv, const char **ret)
 {
 	size_t n = strlen(name);
 
@@ -47,10 +45,6 @@ static bool args_global_flag(struct options *o, const char *word)
 		o->json = true;
 	else if (!strcmp(word, "--help") || !strcmp(word, "-h"))
 		o->help = true;
-	else if (!strcmp(word, "--readonly"))
-		o->readonly = true;
-	else if (!strcmp(word, "--force-rollback"))
-		o->force_rollback = true;
 	else
 		return false;
 	return true;
@@ -66,11 +60,11 @@ int args_global(struct options *o, int argc, char **argv, int *ret_used)
 	if (args_global_flag(o, argv[0]))
 		return 1;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
-		int used = option_value(names[i], argc, argv, &value);
+		int used = args_value(names[i], argc, argv, &value);
 
 		if (used < 0)
 			continue;
-		if (!value)
+		if (!value || !*value)
 			return complain_usage(o, "%s wants a value", names[i]);
 		*ret_used = used;
 		if (i < 2)
@@ -104,14 +98,63 @@ void options_done(struct options *o)
 	free(o->config_path);
 }
 
-static json_t *arg_path(const char *text)
+/*
+ * The text of a path that means the same from any folder: whole, and without
+ * "//", "/./" and a slash at the end.  ".." stays, for what it leads to may
+ * be another place than the text says.
+ */
+char *args_path(const char *text)
 {
-	char cwd[PATH_MAX], *path;
+	char cwd[PATH_MAX], *path, *to;
+
+	if (!getcwd(cwd, sizeof(cwd)))
+		return NULL;
+	path = to = *text == '/' ? strdup(text) : str_path(cwd, text);
+	for (const char *p = path; p && *p;) {
+		size_t n = strspn(p, "/");
+
+		if (n) {
+			if (to == path || to[-1] != '/')
+				*to++ = '/';
+			p += n;
+			continue;
+		}
+		n = strcspn(p, "/");
+		if (n == 1 && *p == '.') {
+			p += n + (p[n] == '/');
+			continue;
+		}
+		memmove(to, p, n);
+		to += n;
+		p += n;
+	}
+	while (path && to > path + 1 && to[-1] == '/')
+		to--;
+	if (path)
+		*to = '\0';
+	return path;
+}
+
+/* A number and a uuid stay what they are; a folder that is here is meant. */
+static bool is_path(const struct command_arg *a, const char *text)
+{
+	int64_t number;
+
+	return (a->flags & ARG_PATH) ||
+	       ((a->flags & ARG_OR_PATH) && str_parse_int(text, &number) < 0 &&
+		(strchr(text, '/') || access(text, F_OK) == 0));
+}
+
+static json_t *arg_text(const struct command_arg *a, const char *text)
+{
+	char *path;
 	json_t *v;
 
-	if (*text == '/' || !getcwd(cwd, sizeof(cwd)))
+	if (!*text)
+		return NULL;
+	if (!is_path(a, text))
 		return json_string(text);
-	path = str_path(cwd, text);
+	path = args_path(text);
 	v = path ? json_string(path) : NULL;
 	free(path);
 	return v;
@@ -134,7 +177,7 @@ static json_t *arg_value(const struct command_arg *a, const char *text)
 	case ARG_STRING:
 		break;
 	}
-	return a->flags & ARG_PATH ? arg_path(text) : json_string(text);
+	return arg_text(a, text);
 }
 
 /* The n-th positional argument of the row. */
@@ -156,7 +199,7 @@ static const struct command_arg *arg_named(const struct command *c, int argc,
 		int used;
 
 		(void)snprintf(name, sizeof(name), "--%s", a->name);
-		used = option_value(name, argc, argv, ret_value);
+		used = args_value(name, argc, argv, ret_value);
 		if (used < 0)
 			continue;
 		*ret_used = a->type == ARG_FLAG ? 1 : used;
@@ -192,10 +235,12 @@ static int arg_take(struct options *o, const struct command *c, int argc,
 		v = arg_value(a, value);
 	if (!v)
 		return complain_usage(
-		    o, "--%s: \"%s\" is not %s", a->name, value,
+		    o, "%s%s: \"%s\" is not %s",
+		    a->flags & ARG_POSITIONAL ? "" : "--",
+		    a->flags & ARG_POSITIONAL ? a->value : a->name, value,
 		    a->type == ARG_INT    ? "a number"
 		    : a->type == ARG_SIZE ? "a size such as 4G"
-					  : "valid text");
+					  : "a text that can be used");
 	(void)json_object_set_new(args, a->name, v);
 	return used;
 }

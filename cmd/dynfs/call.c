@@ -13,30 +13,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-static void progress_print(void *ctx, json_t *progress)
-{
-	const char *text = json_string_value(json_object_get(progress, "text"));
-
-	(void)ctx;
-	if (text && isatty(STDERR_FILENO))
-		(void)fprintf(stderr, "\r%s\033[K", text);
-}
+#include <time.h>
 
 /* *code: what the exit code is if it fails; see exit_code_of(). */
-static int call_here(struct options *o, const struct command *c,
-		     const struct conf *conf, struct reg *reg, json_t *args,
-		     json_t **ret_reply, int *code)
+static int call_here(const struct command *c, const struct conf *conf,
+		     struct reg *reg, json_t *args, json_t **ret_reply,
+		     int *code)
 {
 	struct pool_how how = { .conf = conf,
 				.reg = reg,
 				.os = os_real(),
-				.readonly =
-				    (c->flags & COMMAND_READS) || o->readonly };
+				.readonly = c->flags & COMMAND_READS };
 	struct control_env env = { .reg = reg,
 				   .conf = conf,
-				   .progress = progress_print };
+				   .progress = patience_print };
 	int r, e;
 
 	if (c->flags & COMMAND_NO_POOL)
@@ -50,8 +40,8 @@ static int call_here(struct options *o, const struct command *c,
 	*code = EXIT_NO_POOL;
 	if (r == 0)
 		return fail(-ENOENT,
-			    "none of the disks that %s names has a "
-			    "label: there is no pool yet",
+			    "none of the disks that %s names has a label: "
+			    "there is no pool yet; dynfs disk add begins one",
 			    conf->path);
 	if (r > 0)
 		r = pool_open(&how, &env.pool);
@@ -87,19 +77,40 @@ static int call_load(struct options *o, const struct command *c, json_t *args,
 	return conf_load(o->config_path, o->set, o->n_set, ret);
 }
 
-static int call_anywhere(struct options *o, const struct command *c,
-			 const struct conf *conf, struct reg *reg, json_t *args,
-			 json_t **ret_reply, int *code)
+static int call_once(const struct command *c, const struct conf *conf,
+		     struct reg *reg, json_t *args, json_t **ret_reply,
+		     int *code)
 {
 	int r;
 
 	if (!(c->flags & COMMAND_NO_POOL)) {
-		r = control_ask(conf->pool.dir, c->name, args, progress_print,
+		r = control_ask(conf->pool.dir, c->name, args, patience_print,
 				NULL, ret_reply);
 		if (r >= 0 || fail_has_text())
 			return r;
 	}
-	return call_here(o, c, conf, reg, args, ret_reply, code);
+	return call_here(c, conf, reg, args, ret_reply, code);
+}
+
+/*
+ * Without a daemon one command at a time has the disks; another is over soon,
+ * and a daemon that is just starting or ending answers soon or is gone.
+ */
+static int call_anywhere(const struct command *c, const struct conf *conf,
+			 struct reg *reg, json_t *args, json_t **ret_reply,
+			 int *code)
+{
+	struct timespec pause = { 0, 50000000 };
+	int r;
+
+	for (int i = 0; i < 100; ++i) {
+		r = call_once(c, conf, reg, args, ret_reply, code);
+		if (r != -EBUSY || *code != EXIT_NO_POOL)
+			break;
+		*code = EXIT_FAILED;
+		(void)nanosleep(&pause, NULL);
+	}
+	return r;
 }
 
 /* Scripts ask status how the pool is by the exit code. */
@@ -141,7 +152,8 @@ int call_command(struct options *o, const struct command *c, int argc,
 	}
 	r = reg_open(NULL, &reg);
 	if (r >= 0)
-		r = call_anywhere(o, c, conf, reg, args, &reply, &code);
+		r = call_anywhere(c, conf, reg, args, &reply, &code);
+	patience_over();
 	code = r < 0 ? complain(o, r, exit_code_of(r, code))
 		     : call_done(o, c, reply);
 	json_decref(reply);

@@ -21,7 +21,7 @@ struct options {
 	const char *pool;   /* --pool DIR: DIR/pool.conf */
 	const char **set;   /* --set key=value, n_set times */
 	size_t n_set;
-	bool json, help, readonly, force_rollback;
+	bool json, help;
 	char *config_path; /* owned: what the two above come to */
 };
 
@@ -55,12 +55,18 @@ void print_overview(void);
 /* args.c: the words after the command's name to the arguments of its row. */
 int args_parse(struct options *o, const struct command *c, int argc,
 	       char **argv, json_t **ret);
+/* "--name=value", "--name value" or "-c value": words used; -1: another. */
+int args_value(const char *name, int argc, char **argv, const char **ret);
+/* The path as seen from any folder; malloc'd, NULL: no memory. */
+char *args_path(const char *text);
 /* An option that every command takes?  1: used argv[0..*ret_used). */
 int args_global(struct options *o, int argc, char **argv, int *ret_used);
 int options_config_path(struct options *o);
 void options_done(struct options *o);
 
 /* run.c */
+/* The missing folders above it too, as mkdir -p. */
+int make_folders(const char *path);
 int verb_run(struct options *o, int argc, char **argv);
 int verb_mount(struct options *o, int argc, char **argv);
 int verb_umount(struct options *o, int argc, char **argv);
@@ -69,6 +75,16 @@ int verb_init(struct options *o, int argc, char **argv);
 /* call.c: a row of the control table, by the daemon or here. */
 int call_command(struct options *o, const struct command *c, int argc,
 		 char **argv);
+
+/*
+ * patience.c: who waits longer than PATIENCE_S at a terminal is told what for,
+ * in one line of stderr that is taken away again.
+ */
+#define PATIENCE_S 2
+void patience_show(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void patience_over(void);
+/* For control_ask() and commands run here. */
+void patience_print(void *ctx, json_t *progress);
 
 /* log.c: lines to stderr, as the journal likes them when it listens. */
 void log_to_stderr(int level);

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,28 +20,56 @@
 #define INIT_DISKS_MAX 64u
 
 struct init {
-	const char *name, *policy, *mountpoint;
-	const char *disks[INIT_DISKS_MAX];
+	const char *name, *policy;
+	/* owned; whole paths: the file means the same from any folder */
+	char *dir, *own_name, *mountpoint;
+	char *disks[INIT_DISKS_MAX];
 	size_t n_disks;
-	char *own_name; /* owned */
 };
+
+static void init_done(struct init *in)
+{
+	free(in->dir);
+	free(in->own_name);
+	free(in->mountpoint);
+	for (size_t i = 0; i < in->n_disks; ++i)
+		free(in->disks[i]);
+}
+
+static int init_take(struct options *o, struct init *in, const char *name,
+		     const char *value)
+{
+	if (!strcmp(name, "--name")) {
+		in->name = value;
+	} else if (!strcmp(name, "--policy")) {
+		in->policy = value;
+	} else if (!strcmp(name, "--mountpoint")) {
+		free(in->mountpoint);
+		in->mountpoint = args_path(value);
+	} else if (in->n_disks < INIT_DISKS_MAX) {
+		in->disks[in->n_disks++] = args_path(value);
+	} else {
+		return complain_usage(o, "init takes at most %u disks",
+				      INIT_DISKS_MAX);
+	}
+	return 0;
+}
 
 static int init_word(struct options *o, struct init *in, int argc, char **argv)
 {
 	static const char *const names[] = { "--name", "--policy",
 					     "--mountpoint", "--disk" };
-	const char **to[] = { &in->name, &in->policy, &in->mountpoint, NULL };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
-		if (strcmp(argv[0], names[i]) != 0)
+		const char *value = NULL;
+		int used = args_value(names[i], argc, argv, &value), r;
+
+		if (used < 0)
 			continue;
-		if (argc < 2)
+		if (!value || (i > 1 && !*value))
 			return complain_usage(o, "%s wants a value", names[i]);
-		if (to[i])
-			*to[i] = argv[1];
-		else if (in->n_disks < INIT_DISKS_MAX)
-			in->disks[in->n_disks++] = argv[1];
-		return 2;
+		r = init_take(o, in, names[i], value);
+		return r < 0 ? r : used;
 	}
 	return complain_usage(o, "dynfs init: what is \"%s\"?", argv[0]);
 }
@@ -59,22 +86,19 @@ static int init_words(struct options *o, struct init *in, int argc, char **argv)
 		argc -= used;
 		argv += used;
 	}
-	return o->pool ? 0
-		       : complain_usage(o, "where? name a folder with "
-					   "--pool DIR");
+	if (!o->pool)
+		return complain_usage(o, "where? name a folder with "
+					 "--pool DIR");
+	in->dir = args_path(o->pool);
+	return in->dir ? 0 : complain_usage(o, "out of memory");
 }
 
 /* The folder's own name, if it can be one. */
 static int init_name(struct options *o, struct init *in)
 {
-	char path[PATH_MAX], *base;
+	const char *base = strrchr(in->dir, '/') + 1;
 
 	if (!in->name) {
-		(void)snprintf(path, sizeof(path), "%s", o->pool);
-		for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; --n)
-			path[n - 1] = '\0';
-		base = strrchr(path, '/');
-		base = base ? base + 1 : path;
 		in->own_name = strdup(str_is_name(base, 64) ? base : "pool");
 		in->name = in->own_name;
 	}
@@ -92,8 +116,7 @@ static int init_write(const char *dir, const struct buf *text)
 
 	if (!path)
 		return -ENOMEM;
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-		r = fail(-errno, "%s: %s", dir, strerrordesc_np(errno));
+	r = make_folders(dir);
 	fd = r < 0 ? -1
 		   : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (r >= 0 && fd < 0)
@@ -171,16 +194,16 @@ int verb_init(struct options *o, int argc, char **argv)
 	if (r >= 0)
 		r = init_policy(o, in.policy, &conf);
 	if (r < 0) {
-		free(in.own_name);
+		init_done(&in);
 		return EXIT_USAGE;
 	}
 	conf.name = in.name;
 	conf.mountpoint = in.mountpoint;
-	conf.disks = in.disks;
+	conf.disks = (const char *const *)in.disks;
 	conf.n_disks = in.n_disks;
 	conf_write_default(&conf, &text);
-	r = buf_error(&text) < 0 ? -ENOMEM : init_write(o->pool, &text);
-	free(in.own_name);
+	r = buf_error(&text) < 0 ? -ENOMEM : init_write(in.dir, &text);
+	init_done(&in);
 	if (r < 0)
 		return complain(o, r, EXIT_FAILED);
 	if (o->json)

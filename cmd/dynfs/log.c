@@ -3,12 +3,14 @@
  * file. */
 #include "dynfs.h"
 
+#include <base/fail.h>
 #include <base/log.h>
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static FILE *log_file; /* set once, before threads start */
@@ -46,7 +48,8 @@ int log_to_file(const char *path, int level)
 	FILE *f = fopen(path, "ae");
 
 	if (!f)
-		return -errno;
+		return fail(-errno, "log file %s: %s", path,
+			    strerrordesc_np(errno));
 	log_file = f;
 	log_journal = false;
 	log_set(log_print, level);

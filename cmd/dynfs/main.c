@@ -124,29 +124,89 @@ static const struct command *command_find(int argc, char **argv, int *ret_words)
 	return c;
 }
 
-/* All commands of a group, for "dynfs disk" and "dynfs disk --help". */
-static int group_help(const char *group)
+static bool in_group(const struct command *c, const char *group)
 {
 	size_t n = strlen(group);
+
+	return !strncmp(c->name, group, n) && c->name[n] == ' ';
+}
+
+static bool is_group(const char *word)
+{
 	const struct command *c;
-	bool any = false;
 
 	for (size_t i = 0; (c = control_at(i)); ++i)
-		if (!strncmp(c->name, group, n) && c->name[n] == ' ') {
+		if (in_group(c, word))
+			return true;
+	return false;
+}
+
+/* All commands of a group, for "dynfs disk" and "dynfs disk --help". */
+static void group_help(const char *group)
+{
+	const struct command *c;
+
+	for (size_t i = 0; (c = control_at(i)); ++i)
+		if (in_group(c, group))
 			(void)printf("dynfs %-18s %s\n", c->name, c->summary);
-			any = true;
-		}
-	return any ? EXIT_USAGE : -1;
+}
+
+/* The names of verbs, then those of commands, then their aliases. */
+static const char *word_at(const void *ctx, size_t i)
+{
+	const struct command *c;
+
+	(void)ctx;
+	for (const struct verb *v = verbs; v->name; ++v)
+		if (!i--)
+			return v->name;
+	for (size_t at = 0; (c = control_at(at)); ++at)
+		if (!i--)
+			return c->name;
+	for (size_t at = 0; (c = control_at(at)); ++at)
+		if (c->alias && !i--)
+			return c->alias;
+	return NULL;
+}
+
+static int complain_unknown(const struct options *o, int argc, char **argv)
+{
+	bool two = is_group(argv[0]) && argc > 1 && argv[1][0] != '-';
+	const char *near;
+	char name[128];
+	size_t n = 0;
+
+	(void)snprintf(name, sizeof(name), "%s%s%s", argv[0], two ? " " : "",
+		       two ? argv[1] : "");
+	while (word_at(NULL, n))
+		n++;
+	near = reg_nearest(name, n, word_at, NULL);
+	(void)complain_usage(o, "there is no command \"%s\"; %s%s%s", name,
+			     near ? "did you mean " : "dynfs --help lists them",
+			     near ? near : "", near ? "?" : "");
+	return EXIT_USAGE;
+}
+
+/* "dynfs help", "dynfs help disk add" are "--help" at the end. */
+static bool is_help(struct options *o, int *argc, char ***argv)
+{
+	if (strcmp((*argv)[0], "help") != 0)
+		return false;
+	o->help = true;
+	--*argc;
+	++*argv;
+	return *argc < 1;
 }
 
 static int dispatch(struct options *o, int argc, char **argv)
 {
+	bool help = o->help || wants_help(argc, argv);
 	const struct verb *v = verb_find(argv[0]);
 	const struct command *c;
-	int words = 1, r;
+	int words = 1;
 
 	if (v) {
-		if (wants_help(argc, argv)) {
+		if (help) {
 			print_verb_help(v);
 			return EXIT_OK;
 		}
@@ -154,20 +214,16 @@ static int dispatch(struct options *o, int argc, char **argv)
 	}
 	c = command_find(argc, argv, &words);
 	if (c) {
-		if (wants_help(argc, argv)) {
+		if (help) {
 			print_command_help(c);
 			return EXIT_OK;
 		}
 		return call_command(o, c, argc - words, argv + words);
 	}
-	r = group_help(argv[0]);
-	if (r >= 0)
-		return wants_help(argc, argv) ? EXIT_OK : r;
-	(void)complain_usage(o,
-			     "there is no command \"%s\"; dynfs --help "
-			     "lists them",
-			     argv[0]);
-	return EXIT_USAGE;
+	if (!is_group(argv[0]) || (argc > 1 && !help && argv[1][0] != '-'))
+		return complain_unknown(o, argc, argv);
+	group_help(argv[0]);
+	return help ? EXIT_OK : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -183,7 +239,7 @@ int main(int argc, char **argv)
 		argc -= used;
 		argv += used;
 	}
-	if (o.help || argc < 1) {
+	if (argc < 1 || is_help(&o, &argc, &argv)) {
 		print_overview();
 		return o.help ? EXIT_OK : EXIT_USAGE;
 	}

@@ -36,8 +36,15 @@
 #define sd_notify(unset, state) ((void)(unset), (void)(state), 0)
 #endif
 
+/* What run and mount take, besides what every command does. */
+struct words {
+	char *mountpoint, *log; /* owned; whole paths, or NULL */
+	bool readonly, force_rollback;
+};
+
 struct daemon {
 	struct options *o;
+	struct words words;
 	struct conf *conf;
 	struct reg *reg;
 	struct pool *pool;
@@ -89,15 +96,15 @@ static int daemon_open(struct daemon *d)
 	struct pool_how how = { .conf = d->conf,
 				.reg = d->reg,
 				.os = os_real(),
-				.readonly = d->o->readonly,
-				.force_rollback = d->o->force_rollback };
+				.readonly = d->words.readonly,
+				.force_rollback = d->words.force_rollback };
 	int r = pool_exists(&how);
 
 	if (r == 0 && !d->conf->pool.create)
 		return fail(-ENOENT,
-			    "none of the disks that %s names has a "
-			    "label: there is no pool yet (pool.create "
-			    "= true makes one)",
+			    "none of the disks that %s names has a label: "
+			    "there is no pool yet; dynfs disk add begins one, "
+			    "or pool.create = true in the file",
 			    d->conf->path);
 	if (r == 0) {
 		d->created = true;
@@ -119,8 +126,7 @@ static int daemon_serve(struct daemon *d)
 	return pool_serve(d->pool, daemon_ended, d);
 }
 
-/* The first missing folder below / too, as mkdir -p. */
-static int make_folders(const char *path)
+int make_folders(const char *path)
 {
 	char *copy = strdup(path);
 	int r = 0;
@@ -175,14 +181,17 @@ static void say_ready(struct daemon *d)
 	(void)fflush(stdout);
 }
 
-/* mount: the parent hears "ok" or the reason. */
-static void tell_parent(struct daemon *d, const char *text)
+/* mount: the parent hears "ok" or the reason.  False: it is gone. */
+static bool tell_parent(struct daemon *d, const char *text)
 {
+	bool heard;
+
 	if (d->parent < 0)
-		return;
-	(void)!write(d->parent, text, strlen(text));
+		return true;
+	heard = write(d->parent, text, strlen(text)) >= 0;
 	(void)close(d->parent);
 	d->parent = -1;
+	return heard;
 }
 
 static void daemon_ready(struct daemon *d)
@@ -191,7 +200,9 @@ static void daemon_ready(struct daemon *d)
 
 	if (d->parent < 0)
 		say_ready(d);
-	tell_parent(d, "ok");
+	/* Ctrl-C while it waited for us */
+	if (!tell_parent(d, "ok"))
+		daemon_wake(d, 'c');
 	(void)snprintf(state, sizeof(state),
 		       "READY=1\nSTATUS=serving pool %s\nMAINPID=%ld",
 		       d->conf->pool.name, (long)getpid());
@@ -262,91 +273,148 @@ static int daemon_main(struct daemon *d)
 	return r;
 }
 
-/* Words of run and mount; the rest are options of every command. */
-static int run_words(struct options *o, int argc, char **argv,
-		     const char **ret_log, char **ret_set)
+static void words_done(struct words *w)
+{
+	free(w->mountpoint);
+	free(w->log);
+	*w = (struct words){ 0 };
+}
+
+/* The last one counts. */
+static int word_path(const char *value, char **to)
+{
+	free(*to);
+	*to = args_path(value);
+	return *to ? 0 : -ENOMEM;
+}
+
+/* A word of run and mount: how many it used, or complains. */
+static int words_one(struct options *o, struct words *w, int argc, char **argv)
+{
+	static const char *const names[] = { "--mountpoint", "--log" };
+	char **to[] = { &w->mountpoint, &w->log };
+	const char *value = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); ++i) {
+		int used = args_value(names[i], argc, argv, &value);
+
+		if (used < 0)
+			continue;
+		if (!value || !*value)
+			return complain_usage(o, "%s wants a value", names[i]);
+		if (word_path(value, to[i]) < 0)
+			return complain_usage(o, "out of memory");
+		return used;
+	}
+	if (!strcmp(argv[0], "--readonly"))
+		w->readonly = true;
+	else if (!strcmp(argv[0], "--force-rollback"))
+		w->force_rollback = true;
+	else
+		return 0;
+	return 1;
+}
+
+/* w NULL: only the options of every command. */
+static int words_parse(struct options *o, const char *verb, struct words *w,
+		       int argc, char **argv)
 {
 	while (argc > 0) {
 		int used = 1, r = args_global(o, argc, argv, &used);
 
+		if (r == 0 && w)
+			r = used = words_one(o, w, argc, argv);
+		if (r == 0)
+			r = complain_usage(o, "dynfs %s: what is \"%s\"?", verb,
+					   argv[0]);
 		if (r < 0)
 			return r;
-		if (r == 0 && argc > 1 && !strcmp(argv[0], "--mountpoint")) {
-			char *path = realpath(argv[1], NULL);
-
-			*ret_set = str_printf("pool.mountpoint=%s",
-					      path ? path : argv[1]);
-			free(path);
-			used = 2;
-		} else if (r == 0 && argc > 1 && !strcmp(argv[0], "--log")) {
-			*ret_log = argv[1];
-			used = 2;
-		} else if (r == 0) {
-			return complain_usage(o, "what is \"%s\"?", argv[0]);
-		}
 		argc -= used;
 		argv += used;
 	}
 	return options_config_path(o);
 }
 
-static int run_load(struct options *o, const char *mountpoint,
-		    struct conf **ret)
+static int run_load(struct options *o, const struct words *w, struct conf **ret)
 {
+	char *mountpoint = w->mountpoint
+			       ? str_printf("pool.mountpoint=%s", w->mountpoint)
+			       : NULL;
 	const char **sets = (const char **)calloc(o->n_set + 1, sizeof(char *));
-	int r;
+	int r = -ENOMEM;
 
-	if (!sets)
-		return -ENOMEM;
-	for (size_t i = 0; i < o->n_set; ++i)
-		sets[i] = o->set[i];
-	if (mountpoint)
+	if (sets && (mountpoint || !w->mountpoint)) {
+		for (size_t i = 0; i < o->n_set; ++i)
+			sets[i] = o->set[i];
 		sets[o->n_set] = mountpoint;
-	r = conf_load(o->config_path, sets, o->n_set + (mountpoint != NULL),
-		      ret);
+		r = conf_load(o->config_path, sets,
+			      o->n_set + (mountpoint != NULL), ret);
+	}
 	free(sets);
+	free(mountpoint);
 	return r;
+}
+
+/* The words and the configuration; else an exit code, and it is said. */
+static int run_begin(struct daemon *d, const char *verb, int argc, char **argv)
+{
+	struct words *w = &d->words;
+	int r = words_parse(d->o, verb, w, argc, argv);
+
+	if (r >= 0)
+		r = run_load(d->o, w, &d->conf);
+	else
+		fail_clear(); /* it is said */
+	if (r >= 0 && !w->log && d->conf->log.file)
+		r = word_path(d->conf->log.file, &w->log);
+	if (r >= 0)
+		return 0;
+	words_done(w);
+	return fail_has_text() ? complain(d->o, r, exit_code_of_config(r))
+			       : EXIT_USAGE;
+}
+
+static void run_end(struct daemon *d)
+{
+	reg_close(d->reg);
+	conf_free(d->conf);
+	words_done(&d->words);
 }
 
 int verb_run(struct options *o, int argc, char **argv)
 {
 	struct daemon d = { .o = o, .parent = -1 };
-	const char *log = NULL;
-	char *set = NULL;
 	int r;
 
-	if (run_words(o, argc, argv, &log, &set) < 0)
-		return EXIT_USAGE;
-	r = run_load(o, set, &d.conf);
-	free(set);
-	if (r < 0)
-		return complain(o, r, exit_code_of_config(r));
-	if (log || d.conf->log.file)
-		(void)log_to_file(log ? log : d.conf->log.file,
-				  d.conf->log.level);
-	else
-		log_to_stderr(d.conf->log.level);
-	r = daemon_main(&d);
+	r = run_begin(&d, "run", argc, argv);
+	if (r)
+		return r;
+	log_to_stderr(d.conf->log.level);
+	r = 0;
+	if (d.words.log)
+		r = log_to_file(d.words.log, d.conf->log.level);
+	d.code = EXIT_USAGE;
+	if (r >= 0)
+		r = daemon_main(&d);
 	if (r < 0)
 		r = complain(o, r, exit_code_of(r, d.code));
 	if (daemon_down(&d, 0) < 0)
 		r = complain(o, -EIO, EXIT_FAILED);
-	reg_close(d.reg);
-	conf_free(d.conf);
+	run_end(&d);
 	return r;
 }
 
 /* The child of mount: no terminal, no folder held busy. */
-static int mount_child(struct daemon *d, const char *log)
+static int mount_child(struct daemon *d)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), r;
 	char why[FAIL_TEXT_MAX];
 
 	(void)setsid();
 	(void)!chdir("/");
-	r = log_to_file(log, d->conf->log.level);
+	r = log_to_file(d->words.log, d->conf->log.level);
 	if (r < 0) {
-		tell_parent(d, "the log file can not be written");
+		(void)tell_parent(d, fail_text(r));
 		return EXIT_FAILED;
 	}
 	for (int fd = 0; fd < 3 && null >= 0; ++fd)
@@ -358,7 +426,7 @@ static int mount_child(struct daemon *d, const char *log)
 	if (daemon_down(d, r) < 0 && r >= 0)
 		log_error("run", "closing the pool: %s", fail_text(-EIO));
 	/* whoever hears of the failure may start another daemon at once */
-	tell_parent(d, why);
+	(void)tell_parent(d, why);
 	return exit_code_of(r, d->code);
 }
 
@@ -393,9 +461,15 @@ static int mount_done(const struct options *o, const struct conf *conf)
 static int mount_parent(struct options *o, const struct conf *conf, int from,
 			pid_t child)
 {
+	struct pollfd p = { .fd = from, .events = POLLIN };
 	char text[FAIL_TEXT_MAX];
 	ssize_t n, at = 0;
 
+	for (unsigned s = PATIENCE_S;
+	     !poll(&p, 1, s == PATIENCE_S ? PATIENCE_S * 1000 : 1000); ++s)
+		patience_show("pool %s is being opened; %u s", conf->pool.name,
+			      s);
+	patience_over();
 	while ((n = read(from, text + at, sizeof(text) - 1 - (size_t)at)) > 0)
 		at += n;
 	text[at] = '\0';
@@ -412,31 +486,27 @@ static int mount_parent(struct options *o, const struct conf *conf, int from,
 int verb_mount(struct options *o, int argc, char **argv)
 {
 	struct daemon d = { .o = o, .parent = -1 };
-	const char *log = NULL;
-	char *own = NULL, *set = NULL;
 	int pipes[2], r, code;
 	pid_t child;
 
-	if (run_words(o, argc, argv, &log, &set) < 0)
-		return EXIT_USAGE;
-	r = run_load(o, set, &d.conf);
-	free(set);
-	if (r < 0)
-		return complain(o, r, exit_code_of_config(r));
+	code = run_begin(&d, "mount", argc, argv);
+	if (code)
+		return code;
 	r = make_folders(d.conf->pool.dir);
-	if (r < 0)
-		return complain(o, r, EXIT_NO_POOL);
-	if (!log)
-		log = d.conf->log.file;
-	if (!log)
-		log = own = str_path(d.conf->pool.dir, "dynfs.log");
-	if (!log || pipe2(pipes, O_CLOEXEC) < 0)
-		return complain(o, -ENOMEM, EXIT_FAILED);
+	if (r >= 0 && !d.words.log)
+		d.words.log = str_path(d.conf->pool.dir, "dynfs.log");
+	if (r >= 0 && (!d.words.log || pipe2(pipes, O_CLOEXEC) < 0))
+		r = -ENOMEM;
+	if (r < 0) {
+		code = complain(o, r, EXIT_NO_POOL);
+		run_end(&d);
+		return code;
+	}
 	child = fork();
 	if (child == 0) {
 		(void)close(pipes[0]);
 		d.parent = pipes[1];
-		_exit(mount_child(&d, log));
+		_exit(mount_child(&d));
 	}
 	(void)close(pipes[1]);
 	if (child < 0)
@@ -444,8 +514,7 @@ int verb_mount(struct options *o, int argc, char **argv)
 	else
 		code = mount_parent(o, d.conf, pipes[0], child);
 	(void)close(pipes[0]);
-	free(own);
-	conf_free(d.conf);
+	run_end(&d);
 	return code;
 }
 
@@ -460,24 +529,24 @@ static void wait_for_end(json_int_t pid)
 
 int verb_umount(struct options *o, int argc, char **argv)
 {
-	json_t *args = json_object(), *reply = NULL;
-	const char *log = NULL;
-	char *set = NULL;
+	json_t *args, *reply = NULL;
 	struct conf *conf = NULL;
 	int r;
 
-	if (run_words(o, argc, argv, &log, &set) < 0)
+	if (words_parse(o, "umount", NULL, argc, argv) < 0)
 		return EXIT_USAGE;
-	free(set);
-	r = run_load(o, NULL, &conf);
+	r = conf_load(o->config_path, o->set, o->n_set, &conf);
 	if (r < 0)
 		return complain(o, r, exit_code_of_config(r));
-	r = control_ask(conf->pool.dir, "quit", args, NULL, NULL, &reply);
+	args = json_object();
+	r = control_ask(conf->pool.dir, "quit", args, patience_print, NULL,
+			&reply);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && !fail_has_text())
 		r = fail(-ENOTCONN, "no daemon is running for pool %s",
 			 conf->pool.name);
 	if (r >= 0)
-		r = control_wait_gone(conf->pool.dir, 300000);
+		r = control_wait_gone(conf->pool.dir, patience_print, NULL);
+	patience_over();
 	if (r >= 0)
 		wait_for_end(json_integer_value(json_object_get(reply, "pid")));
 	json_decref(reply);

@@ -357,13 +357,19 @@ static const struct print_template templates[] = {
 	{ "single", 1, 0, "one copy: a disk that fails takes its data along" },
 };
 
-/* The form that the caller chose; its name, in name. */
+/* The form that the caller chose; its name, which may be in name. */
 static const char *init_chosen(const struct printer *p,
 			       const struct conf_init *init, char *name,
 			       size_t len)
 {
 	if (!init->k)
 		return NULL;
+	for (size_t i = 0; i < sizeof(templates) / sizeof(*templates); ++i)
+		if (templates[i].k == init->k && templates[i].m == init->m) {
+			buf_printf(p->out, "\tdefault = \"%s\";\n",
+				   templates[i].name);
+			return templates[i].name;
+		}
 	if (init->k == 1)
 		(void)snprintf(name, len, "copies-%u", init->m + 1);
 	else
@@ -388,7 +394,8 @@ static void init_policies(const struct printer *p, const struct conf_init *init)
 	for (size_t i = 0; i < sizeof(templates) / sizeof(*templates); ++i) {
 		const struct print_template *t = &templates[i];
 
-		if (t->k + t->m > n_disks)
+		/* the chosen one stays: who chose it may add disks */
+		if (t->k + t->m > n_disks && !(best && !strcmp(best, t->name)))
 			continue;
 		if (!best) {
 			best = t->name;

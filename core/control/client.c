@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define WAIT_QUIET_S 2
+
 static int client_connect(const char *dir)
 {
 	struct sockaddr_un at;
@@ -38,6 +40,19 @@ static int client_error(const json_t *error)
 		    text ? text : "the daemon gave no reason");
 }
 
+/* Nothing is wrong; somebody may wonder, though. */
+static void client_waits(unsigned s, const char *what,
+			 void (*progress)(void *ctx, json_t *progress),
+			 void *ctx)
+{
+	json_t *text = json_sprintf("%s; %u s", what, s);
+	json_t *o = json_pack("{so}", "text", text);
+
+	if (progress && o)
+		progress(ctx, o);
+	json_decref(o);
+}
+
 static int client_answer(json_t *line,
 			 void (*progress)(void *ctx, json_t *progress),
 			 void *ctx, json_t **ret_reply)
@@ -63,7 +78,8 @@ int control_ask(const char *dir, const char *command, json_t *args,
 {
 	struct msg_stream in = { .fd = client_connect(dir) };
 	json_t *request, *line;
-	int r;
+	unsigned s = WAIT_QUIET_S;
+	int r, ms = WAIT_QUIET_S * 1000;
 
 	fail_clear();
 	if (in.fd < 0)
@@ -72,7 +88,13 @@ int control_ask(const char *dir, const char *command, json_t *args,
 	r = request ? msg_write(in.fd, request) : -ENOMEM;
 	json_decref(request);
 	while (r == 0) {
-		r = msg_read(&in, -1, &line);
+		r = msg_read(&in, ms, &line);
+		if (r == -ETIMEDOUT) {
+			client_waits(s++, "the daemon is at it", progress, ctx);
+			ms = 1000;
+			r = 0;
+			continue;
+		}
 		if (r < 0)
 			break;
 		r = client_answer(line, progress, ctx, ret_reply);
@@ -86,18 +108,21 @@ int control_ask(const char *dir, const char *command, json_t *args,
 	return r < 0 ? r : 0;
 }
 
-int control_wait_gone(const char *dir, int timeout_ms)
+int control_wait_gone(const char *dir,
+		      void (*progress)(void *ctx, json_t *progress), void *ctx)
 {
 	struct timespec pause = { 0, 20000000 };
 
-	for (int waited = 0; waited <= timeout_ms; waited += 20) {
+	for (unsigned i = 0;; ++i) {
 		int fd = client_connect(dir);
 
 		if (fd < 0)
 			return 0;
 		(void)close(fd);
+		if (i >= WAIT_QUIET_S * 50 && i % 50 == 0)
+			client_waits(i / 50,
+				     "what was written is put on the disks",
+				     progress, ctx);
 		(void)nanosleep(&pause, NULL);
 	}
-	return fail(-ETIMEDOUT, "the daemon is still there after %d s",
-		    timeout_ms / 1000);
 }

@@ -7,6 +7,7 @@
 #include <base/str.h>
 #include <errno.h>
 #include <pool/pool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,9 +133,7 @@ static int disk_named(struct call *c, struct disk **ret)
 		}
 	}
 	return fail(-ENODEV,
-		    "the pool has no disk \"%s\"; disk list shows "
-		    "them",
-		    word);
+		    "the pool has no disk \"%s\"; disk list shows them", word);
 }
 
 /* "tier=ssd,domain=a" in place; borrowed by tags. */
@@ -147,9 +146,14 @@ static int labels_parse(char *text, struct member_tag *tags, uint32_t max,
 	while (text && (one = strsep(&text, ","))) {
 		char *value = strchr(one, '=');
 
-		if (!value || value == one || n == max)
-			return fail(-EINVAL, "labels are written KEY=VALUE, "
-					     "with commas between");
+		if (!value || value == one)
+			return fail(-EINVAL,
+				    "\"%s\" is no label: it is written "
+				    "KEY=VALUE",
+				    one);
+		if (n == max)
+			return fail(-EINVAL, "at most %u label%s at once", max,
+				    max == 1 ? "" : "s");
 		*value++ = '\0';
 		tags[n++] = (struct member_tag){ one, value };
 	}
@@ -172,6 +176,25 @@ static const struct command_field add_fields[] = {
 	{ 0 },
 };
 
+/* What the pool can hold now, or what it lacks. */
+static void add_reply(struct call *c, struct pool *p, const char *note)
+{
+	struct extents *x = pool_extents(p);
+	const struct policy *def = extents_policy_default(x);
+	bool fits = extents_policy_fits(x, def) >= 0;
+	const char *lacks = fits ? "" : fail_text(-ENOSPC);
+	uint64_t total, avail;
+
+	extents_capacity(x, def, &total, &avail);
+	(void)json_object_set_new(call_reply(c), "usable_bytes",
+				  json_integer((json_int_t)total));
+	if (*note || *lacks)
+		(void)json_object_set_new(
+		    call_reply(c), "note",
+		    json_sprintf("%s%s%s", note, *note && *lacks ? "; " : "",
+				 lacks));
+}
+
 /* The pool begins with this disk. */
 static int add_first(struct call *c, const struct member_tag *tags, uint32_t n)
 {
@@ -179,23 +202,24 @@ static int add_first(struct call *c, const struct member_tag *tags, uint32_t n)
 	struct pool_how how = { .conf = conf,
 				.reg = call_reg(c),
 				.os = os_real() };
-	int r = pool_create_first(&how, call_string(c, "disk"),
-				  (uint64_t)call_int(c, "limit", 0), tags, n);
+	char note[128];
+	struct pool *p;
+	int r =
+	    pool_create_first(&how, call_string(c, "disk"),
+			      (uint64_t)call_int(c, "limit", 0), tags, n, &p);
 
 	if (r < 0)
 		return r;
+	(void)snprintf(note, sizeof(note), "pool %s begins with it",
+		       conf->pool.name);
 	(void)json_object_set_new(call_reply(c), "id", json_integer(1));
-	(void)json_object_set_new(
-	    call_reply(c), "note",
-	    json_sprintf("pool %s was made with it", conf->pool.name));
-	return 0;
+	add_reply(c, p, note);
+	return pool_close(p);
 }
 
 static int add_more(struct call *c, const struct member_tag *tags, uint32_t n)
 {
 	struct pool *p = call_pool(c);
-	const struct policy *def;
-	uint64_t total, avail;
 	uint32_t id;
 	int r = pool_disk_add(p, call_string(c, "disk"),
 			      (uint64_t)call_int(c, "limit", 0), tags, n, &id);
@@ -203,13 +227,7 @@ static int add_more(struct call *c, const struct member_tag *tags, uint32_t n)
 	if (r < 0)
 		return r;
 	(void)json_object_set_new(call_reply(c), "id", json_integer(id));
-	def = extents_policy_default(pool_extents(p));
-	if (extents_policy_fits(pool_extents(p), def) < 0)
-		(void)json_object_set_new(call_reply(c), "note",
-					  json_string(fail_text(-ENOSPC)));
-	extents_capacity(pool_extents(p), def, &total, &avail);
-	(void)json_object_set_new(call_reply(c), "usable_bytes",
-				  json_integer((json_int_t)total));
+	add_reply(c, p, "");
 	return 0;
 }
 
@@ -231,8 +249,8 @@ static int add_run(struct call *c)
 }
 
 static const struct command_arg disk_arg[] = {
-	{ "disk", ARG_STRING, ARG_REQUIRED | ARG_POSITIONAL, "DISK",
-	  "its number, path or uuid" },
+	{ "disk", ARG_STRING, ARG_REQUIRED | ARG_POSITIONAL | ARG_OR_PATH,
+	  "DISK", "its number, path or uuid" },
 	{ 0 },
 };
 
@@ -268,8 +286,8 @@ static int fail_run(struct call *c)
 }
 
 static const struct command_arg label_args[] = {
-	{ "disk", ARG_STRING, ARG_REQUIRED | ARG_POSITIONAL, "DISK",
-	  "its number, path or uuid" },
+	{ "disk", ARG_STRING, ARG_REQUIRED | ARG_POSITIONAL | ARG_OR_PATH,
+	  "DISK", "its number, path or uuid" },
 	{ "label", ARG_STRING, ARG_REQUIRED | ARG_POSITIONAL, "KEY=VALUE",
 	  "the label to set; KEY= takes it away" },
 	{ 0 },

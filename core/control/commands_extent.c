@@ -378,11 +378,11 @@ static json_t *policy_row(struct pool *p, const struct policy *q,
 	json_t *row;
 
 	extents_capacity(pool_extents(p), q, &total, &avail);
-	row = json_pack("{ss ss so so sI sI}", "name", q->name, "form", q->spec,
-			"survives", json_sprintf("%u disks", q->m), "overhead",
-			json_sprintf("%.2fx", (q->k + q->m) / (double)q->k),
-			"usable_bytes", (json_int_t)total, "free_bytes",
-			(json_int_t)avail);
+	row = json_pack(
+	    "{ss ss so so sI sI}", "name", q->name, "form", q->spec, "survives",
+	    json_sprintf("%u disk%s", q->m, q->m == 1 ? "" : "s"), "overhead",
+	    json_sprintf("%.2fx", (q->k + q->m) / (double)q->k), "usable_bytes",
+	    (json_int_t)total, "free_bytes", (json_int_t)avail);
 	for (uint32_t i = 0; i <= t->n && row; ++i) {
 		bool here = i < t->n && t->of[i].id == q->id;
 

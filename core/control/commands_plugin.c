@@ -94,7 +94,12 @@ static int plugin_named(struct call *c, const char *word,
 	}
 	for (int k = 0; k < REG_N_KINDS && r == -ENOENT; ++k)
 		r = reg_load(call_reg(c), (enum reg_kind)k, word, ret);
-	return r;
+	if (r != -ENOENT)
+		return r;
+	return fail(r,
+		    "there is no plugin \"%s\" of any kind; plugin list "
+		    "shows them",
+		    word);
 }
 
 static int show_run(struct call *c)

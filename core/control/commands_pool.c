@@ -149,13 +149,14 @@ static int status_run(struct call *c)
 	(void)json_object_set_new(reply, "pool", json_string(pool_name(p)));
 	(void)json_object_set_new(reply, "state",
 				  json_string(status_word(p, c->server)));
-	if (c->server) {
-		const char *at = pool_conf(p)->pool.mountpoint;
-
-		(void)json_object_set_new(reply, "pid", json_integer(getpid()));
-		(void)json_object_set_new(reply, "mountpoint",
-					  at ? json_string(at) : json_null());
-	}
+	(void)json_object_set_new(
+	    reply, "pid", c->server ? json_integer(getpid()) : json_null());
+	if (c->server && pool_conf(p)->pool.mountpoint)
+		(void)json_object_set_new(
+		    reply, "mountpoint",
+		    json_string(pool_conf(p)->pool.mountpoint));
+	else
+		(void)json_object_set_new(reply, "mountpoint", json_null());
 	status_disks(p, reply);
 	status_extents(p, reply);
 	status_meta(p, reply);

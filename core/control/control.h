@@ -29,6 +29,7 @@ enum arg_type { ARG_STRING, ARG_INT, ARG_SIZE, ARG_FLAG };
 #define ARG_REQUIRED   (1u << 0)
 #define ARG_POSITIONAL (1u << 1) /* without its --name */
 #define ARG_PATH       (1u << 2) /* made absolute by the program */
+#define ARG_OR_PATH    (1u << 3) /* so is this, if it looks like a path */
 
 struct command_arg {
 	const char *name; /* "disk": --disk X; NULL ends */
@@ -138,12 +139,14 @@ int call_quit(struct call *c);
 
 /*
  * Ask the daemon of dir.  -ENOENT or -ECONNREFUSED without a text: there is
- * none.  Errors of the command come with its text.
+ * none.  Errors of the command come with its text.  A daemon that takes longer
+ * than two seconds and tells no progress is reported as such, each second.
  */
 int control_ask(const char *dir, const char *command, json_t *args,
 		void (*progress)(void *ctx, json_t *progress), void *ctx,
 		json_t **ret_reply);
-/* Wait until the daemon of dir is gone, at most timeout_ms. */
-int control_wait_gone(const char *dir, int timeout_ms);
+/* Wait until the daemon of dir is gone, however much it has to write. */
+int control_wait_gone(const char *dir,
+		      void (*progress)(void *ctx, json_t *progress), void *ctx);
 
 #endif

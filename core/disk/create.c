@@ -115,6 +115,11 @@ int prepare_path(const struct dynfs_os *os, const char *path,
 		ret->made_dir = true;
 		r = os->syncdir(os, parent);
 	}
+	if (r == -ENOENT)
+		return fail(r,
+			    "disk %s: cannot make the directory: %s is not "
+			    "there",
+			    path, parent);
 	if (r < 0 && r != -EEXIST)
 		return fail(r, "disk %s: cannot make the directory: %s", path,
 			    fail_name(r));

@@ -108,6 +108,8 @@ bool disks_unfinished(const struct disks *d);
  * begins another history, in which the missing disks have failed.
  */
 int disks_open(const struct disks_how *how, struct disks **ret);
+/* Say, once for a set, when two of its disks lie on one device. */
+void disks_warn_shared(struct disks *d);
 /* No operation is in flight.  NULL is fine. */
 void disks_close(struct disks *d);
 
@@ -206,6 +208,8 @@ struct disk_space {
 };
 
 int disk_space(struct disk *k, struct disk_space *ret);
+/* Its room counts: also where just now nothing may be written. */
+bool disk_has_place(const struct disk *k);
 /* What a fragment of these lengths occupies there; 0: no store. */
 uint64_t disk_cost(struct disk *k, uint32_t head_len, uint64_t payload_len);
 
@@ -234,8 +238,8 @@ uint64_t space_water_fill(const uint64_t *free_bytes, uint32_t n_free,
 
 /*
  * Free and total bytes of content that k of n fragments could hold on the
- * writable disks, domains respected, disks on one device counted once.  Both
- * are 0 when there are fewer than n such disks.
+ * disks that are online, domains respected, disks on one device counted once.
+ * Both are 0 when there are fewer than n such disks.
  */
 void disks_capacity(struct disks *d, uint32_t k, uint32_t n,
 		    uint64_t *ret_total, uint64_t *ret_free);

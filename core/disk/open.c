@@ -269,10 +269,8 @@ static int set_fill(struct disks *d, struct opening *o)
 		r = set_label(d, o);
 	for (uint32_t i = 0; r >= 0 && i < d->next.n_members; ++i)
 		r = set_member(d, o, &d->next.members[i]);
-	if (r >= 0) {
+	if (r >= 0)
 		disks_refresh_tags(d);
-		disks_warn_shared(d);
-	}
 	return r;
 }
 

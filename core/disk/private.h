@@ -64,6 +64,7 @@ struct disks {
 	bool in_force;     /* the label's epoch is known to be */
 	bool rollback;     /* the next epoch begins another history */
 	uint64_t seen;     /* highest epoch or promise seen */
+	bool said_shared;  /* see disks_warn_shared() */
 	char **words;      /* of domains and tiers; owned */
 	uint32_t n_words;
 };
@@ -252,8 +253,6 @@ int disks_publish(struct disks *d, struct disk_in *k);
 void disks_refresh_tags(struct disks *d);
 /* Under change: l (taken over) is what readers see from here on. */
 int disks_show_label(struct disks *d, struct label *l);
-/* Two disks below which there is one device: said once at open. */
-void disks_warn_shared(struct disks *d);
 
 /* ---- epoch.c --------------------------------------------------------- */
 

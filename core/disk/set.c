@@ -264,15 +264,16 @@ static bool shares_with_earlier(const struct disks *d, uint32_t at,
 void disks_warn_shared(struct disks *d)
 {
 	uint32_t with;
+	AUTOLOCK(&d->change);
 
-	for (uint32_t i = 0; i < disks_count(d); ++i) {
+	for (uint32_t i = 0; i < disks_count(d) && !d->said_shared; ++i) {
 		if (!d->disk[i]->pub.store || !shares_with_earlier(d, i, &with))
 			continue;
 		log_warn(DISK_AREA,
 			 "disks %s and %s lie on one device: they share its "
 			 "room, and fail together",
 			 d->disk[with]->pub.path, d->disk[i]->pub.path);
-		return;
+		d->said_shared = true;
 	}
 }
 

@@ -177,6 +177,12 @@ static uint64_t full_cost(struct disks *d, struct disk *k, uint32_t pieces)
 			 payload);
 }
 
+bool disk_has_place(const struct disk *k)
+{
+	return k->store && atomic_load(&k->health) == DISK_ONLINE &&
+	       atomic_load(&k->state) == MEMBER_ACTIVE;
+}
+
 static uint32_t places_find(struct disks *d, uint32_t pieces,
 			    struct place *places, uint32_t max)
 {
@@ -186,7 +192,7 @@ static uint32_t places_find(struct disks *d, uint32_t pieces,
 		struct disk *k = disks_at(d, i);
 		struct disk_space s;
 
-		if (!k->store || !disk_writable(k) || disk_space(k, &s) < 0)
+		if (!disk_has_place(k) || disk_space(k, &s) < 0)
 			continue;
 		places[n] = (struct place){
 			.disk = k,

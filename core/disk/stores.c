@@ -207,6 +207,22 @@ static int inst_spec(const struct reg_inst *inst, char **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* A disk that can hold nothing is a typing mistake. */
+static int store_fits(struct reg_inst *inst, const char *dir, uint64_t fragment)
+{
+	struct dynfs_store_space s;
+	char have[STR_SIZE_MAX], want[STR_SIZE_MAX];
+	int r = reg_store_space(inst, &s);
+
+	if (r < 0 || s.total_bytes >= fragment)
+		return r;
+	return fail(-EINVAL,
+		    "disk %s: its store would have %s, and needs %s for the "
+		    "smallest use; give it more room or a higher limit",
+		    dir, str_size(s.total_bytes, have, sizeof(have)),
+		    str_size(fragment, want, sizeof(want)));
+}
+
 int store_make(const struct dynfs_os *os, struct reg *reg,
 	       const struct store_kind *kind, const char *dir, uint8_t role,
 	       uint64_t limit_bytes, uint32_t extent_bytes, char **ret_spec)
@@ -236,7 +252,9 @@ int store_make(const struct dynfs_os *os, struct reg *reg,
 		return r;
 	r = reg_store_open(inst, &how);
 	if (r >= 0) {
-		r = inst_spec(inst, ret_spec);
+		r = store_fits(inst, dir, how.max_fragment_bytes);
+		if (r >= 0)
+			r = inst_spec(inst, ret_spec);
 		reg_store_close(inst);
 	}
 	reg_free(inst);

@@ -380,7 +380,7 @@ static uint32_t disks_that_write(struct extents *x)
 	for (uint32_t i = 0; i < disks_count(x->how.disks); ++i) {
 		struct disk *k = disks_at(x->how.disks, i);
 
-		n += k->store && disk_writable(k);
+		n += disk_has_place(k);
 	}
 	return n;
 }

@@ -205,24 +205,24 @@ static int pool_open_on(const struct pool_how *how,
 }
 
 /*
- * Closed in the end, and served only after another open: that writes both
- * halves of the labels again, and neither says "unfinished" any more.
+ * To be closed, and served only after another open: that writes both halves of
+ * the labels again, and neither says "unfinished" any more.
  */
-static int pool_create_on(const struct pool_how *how, struct pool_parts *parts)
+static int pool_create_on(const struct pool_how *how, struct pool_parts *parts,
+			  struct pool **ret)
 {
 	struct disks_how disks = parts_disks(parts, how);
-	struct pool *p;
 	int r = disks_create(&disks);
 
-	if (r >= 0)
-		r = pool_open_on(how, parts, true, &p);
-	return r < 0 ? r : pool_close(p);
+	return r < 0 ? r : pool_open_on(how, parts, true, ret);
 }
 
 /* A crash has cut its making short; nothing is in it. */
 static int pool_again(const struct pool_how *how, struct pool_parts *parts)
 {
 	const char *name = how->conf->pool.name;
+	struct pool *p;
+	int r;
 
 	if (how->readonly || how->conf->pool.readonly)
 		return fail(-EROFS,
@@ -231,7 +231,8 @@ static int pool_again(const struct pool_how *how, struct pool_parts *parts)
 			    name);
 	log_warn("pool", "pool '%s' was never finished: it is made again",
 		 name);
-	return pool_create_on(how, parts);
+	r = pool_create_on(how, parts, &p);
+	return r < 0 ? r : pool_close(p);
 }
 
 int pool_open(const struct pool_how *how, struct pool **ret)
@@ -250,6 +251,9 @@ int pool_open(const struct pool_how *how, struct pool **ret)
 	if (r >= 0)
 		r = pool_open_on(how, &parts, false, ret);
 	parts_done(&parts);
+	/* not while it is made: it is opened after that */
+	if (r >= 0)
+		disks_warn_shared((*ret)->disks);
 	return r;
 }
 
@@ -274,6 +278,7 @@ static int pool_default_fits(const struct conf *conf)
 int pool_create(const struct pool_how *how)
 {
 	struct pool_parts parts;
+	struct pool *p;
 	int r = pool_default_fits(how->conf);
 
 	if (r < 0)
@@ -281,14 +286,14 @@ int pool_create(const struct pool_how *how)
 	r = parts_init(&parts, how->conf);
 	if (r < 0)
 		return r;
-	r = pool_create_on(how, &parts);
+	r = pool_create_on(how, &parts, &p);
 	parts_done(&parts);
-	return r;
+	return r < 0 ? r : pool_close(p);
 }
 
 int pool_create_first(const struct pool_how *how, const char *path,
 		      uint64_t limit_bytes, const struct member_tag *tags,
-		      uint32_t n_tags)
+		      uint32_t n_tags, struct pool **ret)
 {
 	struct pool_parts parts;
 	int r = parts_init(&parts, how->conf);
@@ -303,7 +308,7 @@ int pool_create_first(const struct pool_how *how, const char *path,
 		.n_tags = n_tags,
 	};
 	parts.n_entries = 1;
-	r = pool_create_on(how, &parts);
+	r = pool_create_on(how, &parts, ret);
 	parts_done(&parts);
 	return r;
 }
@@ -401,7 +406,9 @@ int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
 	if (p->readonly)
 		return fail(-EROFS, "the pool is open for reading only");
 	r = disks_add(p->disks, &e, ret_id);
-	if (r >= 0)
+	if (r >= 0) {
 		hints_save(p);
+		disks_warn_shared(p->disks);
+	}
 	return r;
 }

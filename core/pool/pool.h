@@ -25,10 +25,13 @@ struct pool_how {
  * makes again, or the pool.
  */
 int pool_create(const struct pool_how *how);
-/* The same on one disk that the config does not name; more are added. */
+/*
+ * The same on one disk that the config does not name; more are added.  The
+ * pool stays open: look at it, then close it.
+ */
 int pool_create_first(const struct pool_how *how, const char *path,
 		      uint64_t limit_bytes, const struct member_tag *tags,
-		      uint32_t n_tags);
+		      uint32_t n_tags, struct pool **ret);
 /*
  * 1: at least one of the config's disks has a label (of an unfinished pool,
  * perhaps: pool_open() makes it again); 0: none has.

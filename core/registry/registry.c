@@ -42,6 +42,8 @@ static struct list registry_loaded = { &registry_loaded, &registry_loaded };
 
 static int registry_add_dir(struct reg *reg, const char *dir, size_t len)
 {
+	AUTOFREE char *cwd = getcwd(NULL, 0);
+	AUTOFREE char *name = strndup(dir, len);
 	char *copy;
 
 	if (!len)
@@ -49,7 +51,8 @@ static int registry_add_dir(struct reg *reg, const char *dir, size_t len)
 	if (reg->n_dirs == REGISTRY_MAX_DIRS)
 		return fail(-EINVAL, "the plugin path has more than %d folders",
 			    REGISTRY_MAX_DIRS);
-	copy = strndup(dir, len);
+	/* a daemon that goes to the background leaves the folder it is in */
+	copy = name ? str_path(cwd ? cwd : "", name) : NULL;
 	if (!copy)
 		return -ENOMEM;
 	reg->dirs[reg->n_dirs++] = copy;

@@ -43,6 +43,26 @@ class Init(cli.Case):
             default = re.search(r'default = "([^"]+)"', text)[1]
             self.assertRegex(text, rf"(?m)^\t{default} = {{ {want};")
 
+    def test_a_form_that_has_a_usual_name_gets_no_second_one(self):
+        pool = self.path("pool")
+        self.good("init", "--pool", pool, "--policy=erasure:2+1", "--disk",
+                  "d1", "--disk", "d2")
+        with open(pool + "/pool.conf", encoding="utf-8") as f:
+            text = f.read()
+        self.assertIn('default = "ec21"', text)
+        self.assertEqual(text.count("k = 2; m = 1"), 1)
+        self.good("config", "check", "--pool", pool)
+
+    def test_the_paths_given_to_init_begin_where_it_runs(self):
+        self.good("init", "--pool", "far/away/pool", "--mountpoint", "mnt",
+                  "--disk", "d1", "--disk=./d2/")
+        shown = self.good("config", "show", "--pool", "far/away/pool").out
+        for name in ("mnt", "d1", "d2"):
+            self.assertIn(f'"{self.path(name)}"', shown)
+        for option in ("--mountpoint=", "--disk="):
+            self.refused(cli.USAGE, r"wants a value", "init", "--pool",
+                         "other", option)
+
     def test_init_refuses_what_can_not_be(self):
         for policy in ("erasure:1+1", "erasure:30+3", "replica:0",
                        "replica:17", "raid6", "erasure:4+2x", ""):
@@ -60,7 +80,9 @@ class Disks(cli.Case):
         self.good("init", "--pool", pool, "--policy", "erasure:2+1")
         self.refused(cli.NO_POOL, r"there is no pool yet", "disk", "list",
                      "--pool", pool)
-        self.good("disk", "add", "--pool", pool, self.path("d1"))
+        one = self.good("disk", "add", "--pool", pool, self.path("d1"))
+        self.assertRegex(one.out, r"needs 2 more disks: it wants 3, the "
+                         r"pool has 1")
         two = self.good("disk", "add", "--pool", pool, self.path("d2"))
         self.assertRegex(two.out, r"needs 1 more disk: it wants 3, the pool "
                          r"has 2")
@@ -85,8 +107,49 @@ class Disks(cli.Case):
                          "--json").json()["disks"]
         self.assertEqual(rows[0]["labels"], ["tier=hdd"])
         self.assertEqual(rows[3]["labels"], ["tier=ssd"])
-        self.refused(cli.USAGE, r"KEY=VALUE", "disk", "label", "--pool",
-                     pool, "1", "fast")
+        self.refused(cli.USAGE, r'"fast" is no label.*KEY=VALUE', "disk",
+                     "label", "--pool", pool, "1", "fast")
+        self.refused(cli.USAGE, r"at most 1 label at once", "disk", "label",
+                     "--pool", pool, "1", "a=b,c=d")
+
+    def test_a_disk_is_named_by_its_path_however_that_is_written(self):
+        pool = self.make_pool(n=3, policy="erasure:2+1")
+        for i, name in enumerate(("disk2", "./disk2", self.path("disk2/"),
+                                  self.path(".//./disk2"), "2")):
+            reply = self.good("disk", "label", "--pool", pool, name,
+                              f"n={i}", "--json").json()
+            self.assertEqual((reply["id"], reply["labels"]), (2, [f"n={i}"]))
+        os.mkdir(self.path("rest"))
+        self.good("disk", "add", "--pool", pool, "rest/../disk4/")
+
+    def test_a_disk_without_room_is_refused_and_leaves_nothing(self):
+        pool = self.make_pool(n=2, policy="replica:2")
+        for limit in ("1", "1K", "1M"):
+            self.refused(cli.USAGE, r"disk4: its store would have .*, and "
+                         r"needs 2\.0 MiB", "disk", "add", "--pool", pool,
+                         "--limit", limit, "disk4")
+            self.assertFalse(os.path.exists(self.path("disk4")))
+        self.refused(cli.USAGE, r'PATH: "" is not', "disk", "add", "--pool",
+                     pool, "")
+        self.refused(cli.FAILED, r"cannot make the directory: .*/far is not "
+                     r"there", "disk", "add", "--pool", pool, "far/away")
+
+    def test_commands_without_a_daemon_wait_for_each_other(self):
+        pool = self.make_pool(n=2, policy="replica:2")
+        running = [subprocess.Popen(
+            [cli.BIN, "status", "--pool", pool, "--json"], cwd=self.dir,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(8)]
+        for p in running:
+            out, err = p.communicate(timeout=60)
+            self.assertEqual(p.returncode, cli.DEGRADED, out + err)
+
+    def test_status_without_a_daemon_knows_the_room(self):
+        pool = self.make_pool(n=3, policy="erasure:2+1", limit="256M")
+        reply = self.dynfs("status", "--pool", pool, "--json").json()
+        self.assertIsNone(reply["pid"])
+        self.assertGreater(reply["usable_bytes"], 400 << 20)
+        self.assertGreater(reply["free_bytes"], 400 << 20)
 
     def test_a_place_that_can_not_be_a_disk_is_refused(self):
         pool = self.make_pool(n=2, policy="replica:2")
@@ -182,8 +245,8 @@ frontends = ( );
 
     def test_a_pool_is_not_made_unless_the_file_says_so(self):
         conf = self.write("pool.conf", cli.SOUND)
-        self.refused(cli.NO_POOL, r"there is no pool yet \(pool\.create = "
-                     r"true makes one\)", "run", "-c", conf)
+        self.refused(cli.NO_POOL, r"there is no pool yet; dynfs disk add "
+                     r"begins one, or pool\.create = true", "run", "-c", conf)
         self.assertFalse(os.path.exists(self.path("d1")))
 
 

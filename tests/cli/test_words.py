@@ -50,6 +50,22 @@ class Words(cli.Case):
         self.refused(cli.USAGE, r'no command "frobnicate"', "frobnicate")
         self.refused(cli.USAGE, r'no command "--frobnicate"', "--frobnicate")
 
+    def test_a_word_that_is_nearly_right_is_corrected(self):
+        for words, want in (("statsu", "status"), ("disk lst", "disk list"),
+                            ("disk-list", "disk list"),
+                            ("list-disk", "list-disks"), ("mout", "mount")):
+            self.refused(cli.USAGE, rf'no command "{words}"; did you mean '
+                         rf"{want}\?", *words.split())
+        got = self.refused(cli.USAGE, r'no command "disk frobnicate"; dynfs '
+                           r"--help", "disk", "frobnicate", "--pool", "x")
+        self.assertEqual(got.out, "")
+
+    def test_help_can_stand_in_front(self):
+        for words in ((), ("status",), ("disk", "add"), ("disk",), ("init",),
+                      ("add-disk",)):
+            self.assertEqual(self.good("help", *words).out,
+                             self.good(*words, "--help").out)
+
     def test_a_group_without_a_command_lists_its_commands(self):
         got = self.dynfs("disk")
         self.assertEqual(got.code, cli.USAGE, got)
@@ -61,8 +77,11 @@ class Words(cli.Case):
         self.refused(cli.USAGE, r"no option --shiny", "status", "--shiny")
         self.refused(cli.USAGE, r"no option --shiny", "disk", "add",
                      "--shiny", "x")
-        self.refused(cli.USAGE, r'what is "--shiny"', "mount", "--shiny",
-                     "--pool", "x")
+        for verb in ("umount", "status", "init"):
+            for option in ("--readonly", "--force-rollback"):
+                self.refused(cli.USAGE, option, verb, option, "--pool", "x")
+        self.refused(cli.USAGE, r'dynfs mount: what is "--shiny"', "mount",
+                     "--shiny", "--pool", "x")
         self.refused(cli.USAGE, r'what is "--shiny"', "init", "--shiny")
 
     def test_a_word_too_many_is_named(self):
@@ -76,6 +95,10 @@ class Words(cli.Case):
         self.refused(cli.USAGE, r"-c wants a value", "status", "-c")
         self.refused(cli.USAGE, r"--limit wants SIZE", "disk", "add", "x",
                      "--limit")
+        for option in ("--mountpoint", "--log", "--log=", "--pool="):
+            self.refused(cli.USAGE, r"wants a value", "mount", option)
+        self.refused(cli.USAGE, r"--policy wants a value", "init", "--pool",
+                     "x", "--policy")
 
     def test_a_value_of_the_wrong_type_is_shown(self):
         self.refused(cli.USAGE, r'--limit: "lots" is not a size', "disk",
