@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -518,20 +519,30 @@ int verb_mount(struct options *o, int argc, char **argv)
 	return code;
 }
 
-/* The socket goes just before the process does. */
-static void wait_for_end(json_int_t pid)
+/*
+ * The socket goes just before the process does.  A process that is over and
+ * that its parent has not asked about is over, too, which kill() does not say.
+ */
+static void wait_for_end(int pidfd)
 {
-	struct timespec pause = { 0, 10000000 };
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
-	for (int i = 0; i < 1000 && pid > 1 && kill((pid_t)pid, 0) == 0; ++i)
-		(void)nanosleep(&pause, NULL);
+	while (pidfd >= 0 && poll(&p, 1, 10000) < 0 && errno == EINTR)
+		;
+}
+
+static int daemon_handle(const json_t *reply)
+{
+	json_int_t pid = json_integer_value(json_object_get(reply, "pid"));
+
+	return pid > 1 ? pidfd_open((pid_t)pid, 0) : -1;
 }
 
 int verb_umount(struct options *o, int argc, char **argv)
 {
 	json_t *args, *reply = NULL;
 	struct conf *conf = NULL;
-	int r;
+	int r, pidfd = -1;
 
 	if (words_parse(o, "umount", NULL, argc, argv) < 0)
 		return EXIT_USAGE;
@@ -545,10 +556,14 @@ int verb_umount(struct options *o, int argc, char **argv)
 		r = fail(-ENOTCONN, "no daemon is running for pool %s",
 			 conf->pool.name);
 	if (r >= 0)
+		pidfd = daemon_handle(reply);
+	if (r >= 0)
 		r = control_wait_gone(conf->pool.dir, patience_print, NULL);
 	patience_over();
 	if (r >= 0)
-		wait_for_end(json_integer_value(json_object_get(reply, "pid")));
+		wait_for_end(pidfd);
+	if (pidfd >= 0)
+		(void)close(pidfd);
 	json_decref(reply);
 	json_decref(args);
 	conf_free(conf);

@@ -276,13 +276,8 @@ static int fail_run(struct call *c)
 	int r = disk_named(c, &k);
 
 	if (r >= 0)
-		r = disks_fail(pool_disks(call_pool(c)), k->id);
-	if (r < 0)
-		return r;
-	pool_say(call_pool(c), "disk-failed",
-		 "disk %u (%s) was marked failed and is not touched again",
-		 k->id, k->path ? k->path : "missing");
-	return reply_disk(c, k);
+		r = pool_disk_fail(call_pool(c), k);
+	return r < 0 ? r : reply_disk(c, k);
 }
 
 static const struct command_arg label_args[] = {

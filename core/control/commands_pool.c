@@ -133,7 +133,8 @@ static const char *status_word(struct pool *p, bool serving)
 	for (uint32_t i = 0; i < disks_count(pool_disks(p)); ++i) {
 		const struct disk *k = disks_at(pool_disks(p), i);
 
-		if (atomic_load(&k->state) == MEMBER_ACTIVE &&
+		/* what was on one that failed is below strength */
+		if (atomic_load(&k->state) != MEMBER_REMOVED &&
 		    atomic_load(&k->health) != DISK_ONLINE)
 			return "degraded";
 	}

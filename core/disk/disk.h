@@ -155,6 +155,8 @@ bool disk_writable(const struct disk *k);
 int disks_add(struct disks *d, const struct disks_entry *e, uint32_t *ret_id);
 /* Its fragments are lost, whatever it says: it is never touched again. */
 int disks_fail(struct disks *d, uint32_t id);
+/* Whether it may; -EINVAL with the reason. */
+int disks_may_fail(struct disks *d, uint32_t id);
 int disks_tag(struct disks *d, uint32_t id, const char *key,
 	      const char *value); /* value NULL: remove */
 

@@ -98,8 +98,15 @@ static int check_left(struct disks *d, uint32_t id)
 		return 0;
 	return fail(-EINVAL,
 		    "disk %u cannot be given up: more than half of the %u "
-		    "disks must agree, and without it %u are there",
+		    "disks must agree, and without it there would be %u",
 		    id, n, n_have);
+}
+
+int disks_may_fail(struct disks *d, uint32_t id)
+{
+	AUTOLOCK(&d->change);
+
+	return check_left(d, id);
 }
 
 int disks_fail(struct disks *d, uint32_t id)
@@ -127,9 +134,11 @@ int disks_fail(struct disks *d, uint32_t id)
 	label_member(&l, id)->state = MEMBER_FAILED;
 	leave_insync(&l, id);
 	r = change_make(d, &l, NULL);
-	if (r >= 0)
-		log_warn(DISK_AREA, "disk %s is given up as failed", k->path);
-	return r;
+	if (r < 0)
+		return r;
+	disk_os_quiet(disk_in(k));
+	log_warn(DISK_AREA, "disk %s is given up as failed", k->path);
+	return 0;
 }
 
 /* ---- tags ------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 
 #include <base/list.h>
 #include <disk/disk.h>
+#include <dynfs/os.h>
 #include <pthread.h>
 
 #define DISK_AREA    "disk" /* of log lines */
@@ -21,6 +22,8 @@ struct disk_in {
 	struct label label;  /* what its newer half says; under change */
 	uint64_t room_bytes; /* kept for log and index, see store_limit() */
 	atomic_uint_fast64_t below_at_ns, below_free; /* see space.c */
+	struct dynfs_os os;                           /* lent to the store */
+	atomic_uint inside;                           /* its calls now */
 };
 
 static inline struct disk_in *disk_in(struct disk *k)
@@ -253,6 +256,13 @@ int disks_publish(struct disks *d, struct disk_in *k);
 void disks_refresh_tags(struct disks *d);
 /* Under change: l (taken over) is what readers see from here on. */
 int disks_show_label(struct disks *d, struct label *l);
+
+/* ---- diskos.c -------------------------------------------------------- */
+
+/* Makes k->os; k->set is there. */
+void disk_os_init(struct disk_in *k);
+/* k was given up: wait, but not for ever, until its store is out of calls. */
+void disk_os_quiet(struct disk_in *k);
 
 /* ---- epoch.c --------------------------------------------------------- */
 

@@ -135,7 +135,8 @@ void disk_in_free(struct disk_in *k)
 
 	store_close(k);
 	if (k->fd >= 0) {
-		if (k->signed_here)
+		if (k->signed_here &&
+		    atomic_load(&k->pub.health) != DISK_FAILED)
 			found_unsign(d->os, k->pub.path);
 		(void)d->os->close(d->os, k->fd); /* synced at each write */
 	}
@@ -166,6 +167,7 @@ int disk_in_new(struct disks *d, const struct member *m, struct found *f,
 		return -ENOMEM;
 	}
 	k->set = d;
+	disk_os_init(k);
 	k->fd = -1;
 	k->pub.id = m->id;
 	k->pub.uuid = m->disk;

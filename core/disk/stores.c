@@ -285,7 +285,7 @@ int store_open(struct disks *d, struct disk_in *k)
 
 	if (!path)
 		return -ENOMEM;
-	r = store_inst(d->reg, &d->kind, d->os, k->pub.path, l->store, &inst);
+	r = store_inst(d->reg, &d->kind, &k->os, k->pub.path, l->store, &inst);
 	if (r < 0)
 		return r;
 	r = d->os->space(d->os, k->pub.path, &below);

@@ -16,6 +16,7 @@ struct engine {
 	uint64_t number;       /* of the fact, when it was opened */
 	uint8_t sum[SUM128_LEN];
 	unsigned refs;      /* guarded by the lock of whoever shares it */
+	bool old;           /* so is this: another took its place */
 	uint64_t last_ckpt; /* number of the last checkpoint it made; 0 */
 };
 

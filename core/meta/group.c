@@ -352,12 +352,15 @@ static bool chore(struct meta *m)
 {
 	int why = m->failed ? 0 : m->move;
 	bool joins = m->joining && !m->joining_done;
+	bool leaves = m->leave && !m->failed;
 
-	if (!why && !joins)
+	if (!why && !joins && !leaves)
 		return false;
 	(void)pthread_mutex_unlock(&m->lock);
 	if (joins)
 		join_finish(m);
+	else if (leaves)
+		logs_leave(m);
 	else
 		(void)index_move(m,
 				 why); /* it says so, and goes on as it was */

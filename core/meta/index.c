@@ -33,15 +33,26 @@ struct engine *index_get(struct meta *m)
 
 void index_put(struct meta *m, struct engine *e)
 {
-	bool last = false;
+	bool last = false, old;
 
 	if (!e)
 		return;
 	(void)pthread_mutex_lock(&m->engine_lock);
 	last = !--e->refs;
+	old = e->old;
 	(void)pthread_mutex_unlock(&m->engine_lock);
-	if (last)
-		engine_free(e);
+	if (!last)
+		return;
+	engine_free(e);
+	AUTOLOCK(&m->engine_lock);
+	m->n_old -= old;
+}
+
+bool index_old_in_use(struct meta *m)
+{
+	AUTOLOCK(&m->engine_lock);
+
+	return m->n_old;
 }
 
 void index_swap(struct meta *m, struct engine *e)
@@ -51,6 +62,10 @@ void index_swap(struct meta *m, struct engine *e)
 	(void)pthread_mutex_lock(&m->engine_lock);
 	old = m->engine;
 	m->engine = e;
+	if (old) {
+		old->old = true;
+		m->n_old++;
+	}
 	(void)pthread_mutex_unlock(&m->engine_lock);
 	overlay_bump(&m->overlay);
 	index_put(m, old);

@@ -76,6 +76,9 @@ struct meta {
 	uint64_t n_moves;
 	atomic_bool stuck; /* the last move failed: there is no other */
 	bool want_checkpoint, want_recruit;
+	const struct disk *leaving; /* takes no log any more, may be NULL */
+	bool leave;                 /* the commit thread is asked to leave it */
+	int left;                   /* how that went */
 	struct log_disk *logs[LOGS_MAX]; /* in sync; the commit thread's */
 	uint32_t n_logs;
 	struct log_disk *dead[DEAD_MAX]; /* left the log; freed at the end */
@@ -92,6 +95,7 @@ struct meta {
 
 	pthread_mutex_t engine_lock; /* engine, engine->refs */
 	struct engine *engine;       /* NULL: the overlay is all */
+	unsigned n_old;              /* engines that were, and are in use */
 
 	/* the commit thread's */
 	uint8_t last_sum[SUM128_LEN]; /* of the last record written */
@@ -127,6 +131,8 @@ int sums_push(struct meta *m, const uint8_t sum[SUM128_LEN]);
 struct engine *index_get(struct meta *m); /* a reference, or NULL */
 void index_put(struct meta *m, struct engine *e);
 void index_swap(struct meta *m, struct engine *e);
+/* One that was moved away from still has a reader. */
+bool index_old_in_use(struct meta *m);
 /* The live index of one of the log disks, if it can be opened at all. */
 int index_find(struct meta *m, const struct truth *t, struct engine **ret);
 /* One that was made from a checkpoint, or in place when read-only. */
@@ -161,6 +167,9 @@ int rows_after(const struct buf *rows, struct buf *from);
 int logs_choose(struct meta *m, struct log_disk **ret); /* NULL: none free */
 int logs_prepare(struct meta *m, struct log_disk *d);
 int logs_epoch(struct meta *m, const struct log_disk *also);
+bool logs_is_leaving(struct meta *m, const struct disk *k);
+/* Of the commit thread: leave m->leaving, and say so. */
+void logs_leave(struct meta *m);
 
 /* snapshot.c; ckpt_lock is held.  also: one more disk to mirror to, or NULL */
 int snapshot_make(struct meta *m, struct log_disk *also, struct ckpt *ret);

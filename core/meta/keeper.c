@@ -81,9 +81,12 @@ void join_finish(struct meta *m)
 {
 	struct log_disk *d = m->joining;
 	uint64_t upto = m->written_number;
-	int r = copy_records(m->logs, m->n_logs, d, m->joining_upto + 1, upto);
+	int r = logs_is_leaving(m, d->disk) ? -ECANCELED : 0;
 	int epoch = 0;
 
+	if (!r)
+		r = copy_records(m->logs, m->n_logs, d, m->joining_upto + 1,
+				 upto);
 	if (!r)
 		r = log_sync(d);
 	if (!r && m->n_logs == LOGS_MAX)

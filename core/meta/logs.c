@@ -9,11 +9,14 @@
 #include <meta/internal.h>
 
 #include <base/cleanup.h>
+#include <base/fail.h>
 #include <base/str.h>
 #include <meta/files.h>
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 static bool is_log(const struct meta *m, const struct disk *k)
 {
@@ -47,7 +50,7 @@ int logs_choose(struct meta *m, struct log_disk **ret)
 		struct disk *k = disks_at(m->disks, i);
 
 		if (!(k->role & MEMBER_LOGS) || !disk_writable(k) ||
-		    is_log(m, k))
+		    is_log(m, k) || k == m->leaving)
 			continue;
 		if (!best || badness(m, k) < badness(m, best))
 			best = k;
@@ -79,4 +82,103 @@ int logs_epoch(struct meta *m, const struct log_disk *also)
 	if (also)
 		ids[n++] = also->disk->id;
 	return disks_next_epoch(m->disks, ids, n);
+}
+
+/* ---- leaving a disk -------------------------------------------------- */
+
+bool logs_is_leaving(struct meta *m, const struct disk *k)
+{
+	AUTOLOCK(&m->lock);
+
+	return m->leaving == k;
+}
+
+/* lock is held.  Out of the list; -EBUSY: there is no other. */
+static int take_out(struct meta *m, bool *ret_was)
+{
+	uint32_t kept = 0;
+
+	*ret_was = is_log(m, m->leaving);
+	if (*ret_was && (m->n_logs == 1 || m->n_dead == DEAD_MAX))
+		return -EBUSY;
+	for (uint32_t i = 0; i < m->n_logs; i++) {
+		/* the keeper may still look at it */
+		if (m->logs[i]->disk == m->leaving)
+			m->dead[m->n_dead++] = m->logs[i];
+		else
+			m->logs[kept++] = m->logs[i];
+	}
+	m->n_logs = kept;
+	return 0;
+}
+
+void logs_leave(struct meta *m)
+{
+	bool was = false;
+	int r;
+
+	(void)pthread_mutex_lock(&m->lock);
+	r = take_out(m, &was);
+	(void)pthread_mutex_unlock(&m->lock);
+	if (!r && was) {
+		r = logs_epoch(m, NULL);
+		if (r)
+			meta_fail(m, r, "no majority of labels");
+	}
+	if (!r && m->engine && m->engine->disk == m->leaving)
+		r = index_move(m, -ENODEV);
+	(void)pthread_mutex_lock(&m->lock);
+	m->leave = false;
+	m->left = r;
+	m->want_recruit |= was;
+	(void)pthread_cond_signal(&m->chores);
+	(void)pthread_cond_broadcast(&m->changed);
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+int meta_leave(struct meta *m, const struct disk *k)
+{
+	struct timespec pause = { 0, 1000000 };
+	int r;
+
+	if (m->readonly)
+		return 0;
+	(void)pthread_mutex_lock(&m->lock);
+	m->leaving = k;
+	(void)pthread_mutex_unlock(&m->lock);
+	/* a checkpoint or a new log that is being made there comes to its end */
+	(void)pthread_mutex_lock(&m->ckpt_lock);
+	(void)pthread_mutex_unlock(&m->ckpt_lock);
+	(void)pthread_mutex_lock(&m->lock);
+	m->leave = true;
+	(void)pthread_cond_signal(&m->work);
+	while (m->leave && !m->failed && !m->stop)
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	r = m->failed || m->leave ? -EROFS : m->left;
+	m->leave = false;
+	(void)pthread_mutex_unlock(&m->lock);
+	while (!r && index_old_in_use(m))
+		(void)nanosleep(&pause, NULL);
+	/* nor does a checkpoint that began meanwhile */
+	(void)pthread_mutex_lock(&m->ckpt_lock);
+	(void)pthread_mutex_unlock(&m->ckpt_lock);
+	if (!r)
+		return 0;
+	meta_stay(m);
+	if (r == -EBUSY)
+		return fail(r,
+			    "disk %u has the only copy of the metadata; it can "
+			    "be given up when another disk has one, too",
+			    k->id);
+	return fail(r, "the metadata can not leave disk %u: %s", k->id,
+		    strerrordesc_np(-r));
+}
+
+void meta_stay(struct meta *m)
+{
+	AUTOLOCK(&m->lock);
+
+	m->leaving = NULL;
+	m->want_recruit = true;
+	(void)pthread_cond_signal(&m->chores);
 }

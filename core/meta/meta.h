@@ -180,6 +180,14 @@ uint64_t meta_confirmed_number(struct meta *m);
 
 int meta_checkpoint(struct meta *m); /* now, and cut the log */
 
+/*
+ * k is to be given up: when this returns 0 neither log, index nor checkpoints
+ * on it are in use, nor will be.  -EBUSY, and all as before: it has the only
+ * log.  One disk at a time; meta_stay() takes it back.
+ */
+int meta_leave(struct meta *m, const struct disk *k);
+void meta_stay(struct meta *m);
+
 struct meta_status {
 	uint64_t number, durable, checkpoint;
 	uint32_t copies_wanted, copies; /* log disks in sync */

@@ -163,6 +163,7 @@ static int pool_take_down(struct pool *p, bool crash)
 	extents_free(p->extents);
 	disks_close(p->disks);
 	(void)pthread_mutex_destroy(&p->event_lock);
+	(void)pthread_mutex_destroy(&p->member_lock);
 	free(p);
 	return r < 0 ? r : e;
 }
@@ -186,6 +187,7 @@ static int pool_open_on(const struct pool_how *how,
 		return -ENOMEM;
 	p->how = *how;
 	(void)pthread_mutex_init(&p->event_lock, NULL);
+	(void)pthread_mutex_init(&p->member_lock, NULL);
 	r = pool_open_parts(p, parts, create);
 	if (r >= 0 && !p->readonly)
 		hints_save(p);
@@ -411,4 +413,30 @@ int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
 		disks_warn_shared(p->disks);
 	}
 	return r;
+}
+
+int pool_disk_fail(struct pool *p, struct disk *k)
+{
+	int r;
+
+	if (p->readonly)
+		return fail(-EROFS, "the pool is open for reading only");
+	if (atomic_load(&k->state) == MEMBER_FAILED)
+		return 0;
+	AUTOLOCK(&p->member_lock);
+	r = disks_may_fail(p->disks, k->id);
+	if (r >= 0)
+		r = meta_leave(p->meta, k);
+	if (r < 0)
+		return r;
+	r = disks_fail(p->disks, k->id);
+	if (r < 0) {
+		meta_stay(p->meta);
+		return r;
+	}
+	hints_save(p);
+	pool_say(p, "disk-failed",
+		 "disk %u (%s) was marked failed and is not touched again",
+		 k->id, k->path ? k->path : "missing");
+	return 0;
 }

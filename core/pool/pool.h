@@ -74,11 +74,12 @@ void pool_say(struct pool *p, const char *kind, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /*
- * A disk added, failed or labelled on the running pool; the config file is
- * not touched.
+ * A disk added or given up on the running pool; the config file is not
+ * touched.  When pool_disk_fail() returns 0 nothing touches the disk any more.
  */
 int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
 		  const struct member_tag *tags, uint32_t n_tags,
 		  uint32_t *ret_id);
+int pool_disk_fail(struct pool *p, struct disk *k);
 
 #endif

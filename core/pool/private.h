@@ -28,7 +28,8 @@ struct pool {
 	void (*ended)(void *ctx, int err);
 	void *ended_ctx;
 
-	pthread_mutex_t event_lock; /* all below */
+	pthread_mutex_t member_lock; /* one disk is given up at a time */
+	pthread_mutex_t event_lock;  /* all below */
 	struct pool_event events[POOL_EVENTS];
 	uint32_t n_events, next_event;
 };

@@ -5,12 +5,16 @@ pools, and going away without a trace.
 DYNFS_BIN names the program, DYNFS_LIARS the plugins that lie.  A test that
 can not run here is skipped; a file of which all are skipped exits 77.
 """
+import ctypes
+import functools
 import json
+import operator
 import os
 import re
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -184,6 +188,49 @@ class Case(unittest.TestCase):
     def umount(self, pool):
         self.good("umount", "--pool", pool)
         self.assertFalse(is_dead_or_mounted(self.path("mnt")))
+
+
+class Watch:
+    """Whoever opens, reads or changes something below a folder."""
+
+    EVENTS = {1: "read", 2: "write", 4: "attributes", 0x20: "open",
+              0x40: "moved away", 0x80: "moved here", 0x100: "create",
+              0x200: "delete", 0x400: "delete itself"}
+
+    def __init__(self, top):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self.libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.names = {}
+        for folder in [top] + [os.path.join(at, d) for at, dirs, _
+                               in os.walk(top) for d in dirs]:
+            wd = self.libc.inotify_add_watch(
+                self.fd, os.fsencode(folder),
+                functools.reduce(operator.or_, self.EVENTS))
+            if self.fd < 0 or wd < 0:
+                raise OSError(ctypes.get_errno(), "inotify")
+            self.names[wd] = os.path.relpath(folder, top)
+        self.seen()  # our own walk
+
+    def seen(self):
+        """Since the last call: a set of (what, relative path)."""
+        found = set()
+        while True:
+            try:
+                data = os.read(self.fd, 1 << 16)
+            except BlockingIOError:
+                return found
+            at = 0
+            while at < len(data):
+                wd, mask, _, n = struct.unpack_from("iIII", data, at)
+                name = data[at + 16:at + 16 + n].rstrip(b"\0").decode()
+                path = os.path.normpath(
+                    os.path.join(self.names.get(wd, "?"), name))
+                found |= {(word, path) for bit, word in self.EVENTS.items()
+                          if mask & bit}
+                at += 16 + n
+
+    def close(self):
+        os.close(self.fd)
 
 
 needs_mount = unittest.skipUnless(may_mount(), "mounting needs root and FUSE")
