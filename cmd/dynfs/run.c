@@ -248,8 +248,6 @@ static int daemon_main(struct daemon *d)
 	int r = daemon_signals(d);
 
 	d->code = EXIT_FAILED;
-	if (r >= 0)
-		r = reg_open(NULL, &d->reg);
 	if (r >= 0) {
 		d->code = EXIT_USAGE;
 		r = conf_check(d->conf, d->reg);
@@ -368,8 +366,12 @@ static int run_begin(struct daemon *d, const char *verb, int argc, char **argv)
 		fail_clear(); /* it is said */
 	if (r >= 0 && !w->log && d->conf->log.file)
 		r = word_path(d->conf->log.file, &w->log);
+	/* here, for its folders may be relative to where we are now */
+	if (r >= 0)
+		r = reg_open(NULL, &d->reg);
 	if (r >= 0)
 		return 0;
+	conf_free(d->conf);
 	words_done(w);
 	return fail_has_text() ? complain(d->o, r, exit_code_of_config(r))
 			       : EXIT_USAGE;

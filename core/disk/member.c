@@ -271,6 +271,25 @@ static bool has_label(const struct dynfs_os *os, const char *dir)
 	return path && os->stat(os, path, &st) >= 0;
 }
 
+/* Before anything is made there: in our own mount that would be for us. */
+static int check_mount(struct disks *d, const char *path)
+{
+	AUTOFREE char *parent = disk_path_parent(path);
+	struct dir_id mount, at;
+
+	if (!parent)
+		return -ENOMEM;
+	if (!d->avoid_path || path_dir_id(d->os, d->avoid_path, &mount) < 0)
+		return 0;
+	if (path_dir_id(d->os, path, &at) < 0)
+		path = parent;
+	if (disk_path_inside(d->os, path, &mount, 1) < 0)
+		return 0;
+	return fail(-EINVAL,
+		    "%s is inside the mount point %s of the pool itself", path,
+		    d->avoid_path);
+}
+
 static int add_prepared(struct disks *d, const struct disks_entry *e,
 			struct prepared *p, uint32_t *ret_id)
 {
@@ -310,6 +329,8 @@ int disks_add(struct disks *d, const struct disks_entry *e, uint32_t *ret_id)
 
 	if (r >= 0)
 		r = change_begin(d);
+	if (r >= 0)
+		r = check_mount(d, e->path);
 	if (r >= 0)
 		r = prepare_dir(d->os, e->path, &p);
 	if (r >= 0)

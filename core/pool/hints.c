@@ -58,16 +58,22 @@ int hints_add(struct pool_parts *parts, const struct pool_how *how)
 	parts->hints = rest = hints_read(how);
 	while ((line = strsep(&rest, "\n"))) {
 		struct disks_entry *more, entry = { .path = line };
-		const struct member *own;
+		const struct member *own = NULL;
 		struct label label;
+		int r;
 
-		if (*line != '/' || hints_known(parts, line) ||
-		    label_read(how->os, line, &label, NULL) < 0)
+		if (*line != '/' || hints_known(parts, line))
 			continue;
-		own = label_member(&label, label.disk_id);
+		r = label_read(how->os, line, &label, NULL);
+		/* of a newer program: opening it says by name why not */
+		if (r < 0 && r != -EOPNOTSUPP)
+			continue;
+		if (r >= 0)
+			own = label_member(&label, label.disk_id);
 		entry.role = own ? own->role : MEMBER_STORES | MEMBER_LOGS;
 		entry.limit_bytes = own ? own->limit_bytes : 0;
-		label_done(&label);
+		if (r >= 0)
+			label_done(&label);
 		more = (struct disks_entry *)realloc(
 		    parts->entries, (parts->n_entries + 1) * sizeof(*more));
 		if (!more)
