@@ -34,7 +34,7 @@ struct item { /* one run on its way */
 
 struct flush {
 	struct files *f;
-	struct inode **inodes; /* ascending by number */
+	struct inode **inodes; /* that gave runs, ascending by number; owned */
 	uint32_t n_inodes;
 	struct item *items; /* by inode, then by age */
 	uint32_t n, cap;
@@ -229,6 +229,8 @@ static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 	int r = 0;
 
 	AUTOWRLOCK(&in->io);
+	if (inode_was_reclaimed(in))
+		return 0;
 	if (mode == FLUSH_AGED)
 		r = take_inline(in, c);
 	while (r >= 0 && (r = take_maps(in, c)) == 1)
@@ -246,6 +248,28 @@ static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 		r = take_run(g, in, container_of(l, struct run, link));
 		if (r < 0 || l == last)
 			break;
+	}
+	return r;
+}
+
+/*
+ * Only who gave runs takes part in the commit.  The others may have been
+ * reclaimed since they were queued, and their records would be back.
+ */
+static int take_all(struct flush *g, struct inode *const *in, uint32_t n,
+		    enum flush_mode mode)
+{
+	int r = 0;
+
+	g->inodes = (struct inode **)calloc(n, sizeof(struct inode *));
+	if (!g->inodes)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n && r >= 0; ++i) {
+		uint32_t before = g->n;
+
+		r = take_inode(g, in[i], mode);
+		if (g->n > before)
+			g->inodes[g->n_inodes++] = in[i];
 	}
 	return r;
 }
@@ -529,25 +553,23 @@ static void flush_end(struct flush *g, int r)
 	data_free(g->f, g->staging, g->f->how.extent_bytes);
 	batch_done(&g->batch);
 	free(g->items);
+	free(g->inodes);
 }
 
 /* 1: took as much as one batch holds, there may be more. */
-static int flush_once(struct files *f, struct inode **in, uint32_t n,
+static int flush_once(struct files *f, struct inode *const *in, uint32_t n,
 		      enum flush_mode mode)
 {
 	struct flush *g = (struct flush *)calloc(1, sizeof(*g));
 	bool more;
-	int r = 0;
+	int r;
 
 	if (!g)
 		return -ENOMEM;
 	g->f = f;
-	g->inodes = in;
-	g->n_inodes = n;
 	batch_init(&g->batch);
 	(void)meta_admit(f->how.meta); /* the commit says the same */
-	for (uint32_t i = 0; i < n && r >= 0; ++i)
-		r = take_inode(g, in[i], mode);
+	r = take_all(g, in, n, mode);
 	more = g->n >= FLUSH_RUNS_MAX ||
 	       g->bytes >= (uint64_t)FLUSH_EXTENTS * f->how.extent_bytes;
 	if (g->n) {

@@ -148,6 +148,13 @@ static inline struct content *content_of(struct inode *in)
 	return __atomic_load_n(&in->content, __ATOMIC_ACQUIRE);
 }
 void count_gone(struct inode *in, struct batch *b);
+/* Its record was taken away; written again it would be back.  lock is held. */
+static inline bool inode_is_gone(const struct inode *in)
+{
+	return !in->fresh && !in->counted.exists;
+}
+/* The same with no lock; stays true, and false while content.flush is held. */
+bool inode_was_reclaimed(struct inode *in);
 void inode_hold(struct inode *in);                 /* one more reference */
 void inode_use(struct files *f, struct inode *in); /* files.lock is held */
 /* It is in no table any more; its content goes too, runs and all. */

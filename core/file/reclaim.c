@@ -31,6 +31,12 @@ void inode_maybe_reclaim(struct inode *in)
 		work_gone(in);
 }
 
+bool inode_was_reclaimed(struct inode *in)
+{
+	AUTOLOCK(&in->lock);
+	return inode_is_gone(in);
+}
+
 static int reclaim_xattr(void *ctx, const void *key, size_t key_len,
 			 const void *value, size_t value_len)
 {
@@ -68,11 +74,13 @@ static int reclaim_record(struct inode *in)
 	return r;
 }
 
+/* Whoever still holds the inode must find nothing to store. */
 static void reclaim_runs(struct inode *in, struct content *c)
 {
 	AUTOWRLOCK(&in->io);
 	list_for_safe(l, &c->runs)
 	    run_free(in->files, c, container_of(l, struct run, link));
+	c->has_inline = false;
 }
 
 void reclaim_inode(struct inode *in)
@@ -83,10 +91,11 @@ void reclaim_inode(struct inode *in)
 	AUTOLOCK(&c->flush);
 	if (atomic_load(&in->opens) || atomic_load(&in->lookups))
 		return; /* found again meanwhile; asked again later */
-	reclaim_runs(in, c);
 	r = cut_slices(in->files, in->ino, 0, UINT64_MAX);
 	if (r >= 0)
 		r = reclaim_record(in);
+	/* last: no write is taken once the record is gone */
+	reclaim_runs(in, c);
 	if (r < 0) /* the intent record stays: the next open finds it */
 		log_warn("file", "inode %" PRIu64 " is not reclaimed yet: %s",
 			 in->ino, fail_text(r));

@@ -232,7 +232,7 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 	extent_drop_begin(f->how.extents);
 	AUTOLOCK(&in->lock);
 	cut->below = UINT64_MAX;
-	r = stored_below(in, first, &stored);
+	r = inode_is_gone(in) ? -ENOENT : stored_below(in, first, &stored);
 	if (r >= 0)
 		r = cut_edge(in, c, size, &b, &edge);
 	if (r >= 0)
@@ -334,6 +334,8 @@ static int grow_locked(struct inode *in, uint64_t size)
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
+	if (inode_is_gone(in))
+		return -ENOENT;
 	counted = in->counted;
 	in->rec.size = in->disk_size = size;
 	in->rec.mtime = in->rec.ctime = files_now(in->files);

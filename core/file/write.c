@@ -59,7 +59,7 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 {
 	struct content *c;
 	bool ready = false;
-	int r = content_get(in, &c);
+	int r = inode_was_reclaimed(in) ? -ENOENT : content_get(in, &c);
 
 	if (r < 0)
 		return r;
@@ -117,8 +117,7 @@ static int settle_attr(struct inode *in)
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	/* written again, a record that was taken away would be back */
-	if (!in->dirty_attr || in->fresh || !in->counted.exists)
+	if (!in->dirty_attr || in->fresh || inode_is_gone(in))
 		return 0;
 	inode_record(in, &b);
 	return meta_commit(in->files->how.meta, &b, NULL);

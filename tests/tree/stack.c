@@ -115,21 +115,42 @@ static int count_row(void *ctx, const void *key, size_t key_len,
 	return 0;
 }
 
-void stack_settle(struct stack *s)
+static void nap(int i)
 {
 	const struct timespec wait = { .tv_nsec = WAIT_MS * 1000000L };
-	struct key all = key_kind('O');
+
+	assert_true(i < WAIT_TRIES);
+	(void)nanosleep(&wait, NULL);
+}
+
+void stack_await(struct stack *s, struct key prefix)
+{
+	unsigned n = 1;
+
+	for (int i = 0; n; i++) {
+		n = 0;
+		must(meta_scan(pool_meta(s->pool), prefix.data, prefix.len,
+			       NULL, 0, count_row, &n),
+		     "scan");
+		if (n)
+			nap(i);
+	}
+}
+
+void stack_await_flush(struct stack *s)
+{
+	struct files_status st;
 
 	for (int i = 0;; i++) {
-		unsigned n = 0;
-
-		must(meta_scan(pool_meta(s->pool), all.data, all.len, NULL, 0,
-			       count_row, &n),
-		     "scan");
-		if (!n)
-			break;
-		assert_true(i < WAIT_TRIES);
-		(void)nanosleep(&wait, NULL);
+		files_status(pool_files(s->pool), &st);
+		if (!st.dirty_bytes)
+			return;
+		nap(i);
 	}
+}
+
+void stack_settle(struct stack *s)
+{
+	stack_await(s, key_kind('O'));
 	must(pool_sync(s->pool), "sync");
 }

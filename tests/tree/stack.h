@@ -8,6 +8,7 @@
 
 #include "simos.h"
 
+#include <meta/keys.h>
 #include <pool/pool.h>
 
 struct stack {
@@ -25,6 +26,10 @@ void stack_open(struct stack *s);
 void stack_close(struct stack *s);
 /* The power goes: what was not synced survives by a coin. */
 void stack_crash(struct stack *s, uint64_t seed);
+/* No key that begins so is left. */
+void stack_await(struct stack *s, struct key prefix);
+/* Nothing that was written is in memory only. */
+void stack_await_flush(struct stack *s);
 /* Nothing is left to be done in the background, all is durable. */
 void stack_settle(struct stack *s);
 

@@ -11,6 +11,7 @@
 
 #include <base/hash.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -240,6 +241,79 @@ static void a_file_saved_by_rename_is_never_empty_after_a_cut(void **state)
 	}
 }
 
+/* ---- removed files ------------------------------------------------------ */
+
+/* A new file of so many bytes, open and looked up no more; its number. */
+static uint64_t put_file(const struct dynfs_fs_view *fs, const char *name,
+			 size_t len, bool sync)
+{
+	static const struct dynfs_caller who = { .uid = 0 };
+	static char data[4096];
+	struct iovec iov = { data, len };
+	struct dynfs_attr a;
+	int r = 1;
+
+	assert_true(len <= sizeof(data));
+	assert_int_equal(fs->create(fs->ctx, 1, name, 0644, O_WRONLY, &who, &a),
+			 0);
+	fs->write(fs->ctx, a.ino, 0, &iov, 1, 0, take_result, &r);
+	assert_int_equal(r, 0);
+	if (sync) {
+		fs->fsync(fs->ctx, a.ino, 0, take_result, &r);
+		assert_int_equal(r, 0);
+	}
+	fs->release(fs->ctx, a.ino, O_WRONLY);
+	fs->forget(fs->ctx, a.ino, 1);
+	return a.ino;
+}
+
+static void a_reclaimed_file_is_not_written_back_with_others(void **state)
+{
+	struct stack s;
+
+	(void)state;
+	stack_new(&s, seed);
+	/* both wait for their age; the first is reclaimed meanwhile */
+	(void)put_file(s.fs, "gone", 4000, false);
+	assert_int_equal(s.fs->unlink(s.fs->ctx, 1, "gone"), 0);
+	stack_await(&s, key_kind('O'));
+	(void)put_file(s.fs, "kept", 4000, false);
+	simos_advance(s.sim, UINT64_C(3000000000));
+	stack_await_flush(&s);
+	stack_settle(&s);
+	check_names(pool_meta(s.pool));
+	stack_free(&s);
+}
+
+static void a_reclaimed_file_is_not_moved_out_of_the_metadata(void **state)
+{
+	struct stack s;
+	struct dynfs_attr a = { .size_bytes = 10 };
+	uint64_t ino;
+	int r = 1;
+
+	(void)state;
+	stack_new(&s, seed);
+	/* the sync left the bytes inline, and the file on its way to a worker */
+	ino = put_file(s.fs, "gone", 4000, true);
+	assert_int_equal(s.fs->unlink(s.fs->ctx, 1, "gone"), 0);
+	stack_await(&s, key_kind('O'));
+	assert_int_equal(pool_sync(s.pool), 0);
+	check_names(pool_meta(s.pool));
+	/* nor by a number that nobody should know any more */
+	assert_int_equal(s.fs->setattr(s.fs->ctx, ino, DYNFS_SET_SIZE, &a, &a),
+			 -ENOENT);
+	a.size_bytes = 10000;
+	assert_int_equal(s.fs->setattr(s.fs->ctx, ino, DYNFS_SET_SIZE, &a, &a),
+			 -ENOENT);
+	s.fs->write(s.fs->ctx, ino, 0, &(struct iovec){ &a, sizeof(a) }, 1, 0,
+		    take_result, &r);
+	assert_int_equal(r, -ENOENT);
+	assert_int_equal(pool_sync(s.pool), 0);
+	check_names(pool_meta(s.pool));
+	stack_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +323,10 @@ int main(void)
 		    a_power_cut_leaves_a_prefix_of_what_was_answered),
 		cmocka_unit_test(
 		    a_file_saved_by_rename_is_never_empty_after_a_cut),
+		cmocka_unit_test(
+		    a_reclaimed_file_is_not_written_back_with_others),
+		cmocka_unit_test(
+		    a_reclaimed_file_is_not_moved_out_of_the_metadata),
 	};
 
 	seed = driver_seed();
