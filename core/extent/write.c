@@ -405,12 +405,19 @@ static const struct policy *policy_for(const struct policy *p, uint32_t disks,
 void extents_capacity(struct extents *x, const struct policy *p,
 		      uint64_t *ret_total, uint64_t *ret_free)
 {
-	uint32_t need, disks = disks_that_write(x);
-	const struct policy *as = policy_for(p, disks, &need);
+	uint32_t need, disks;
 
-	*ret_total = *ret_free = 0;
-	if (as)
-		disks_capacity(x->how.disks, as->k, need, ret_total, ret_free);
+	do {
+		const struct policy *as;
+
+		disks = disks_that_write(x);
+		as = policy_for(p, disks, &need);
+		*ret_total = *ret_free = 0;
+		if (as)
+			disks_capacity(x->how.disks, as->k, need, ret_total,
+				       ret_free);
+		/* for the form of more disks than there are nothing is free */
+	} while (disks_that_write(x) < disks);
 }
 
 int extent_write(struct extents *x, const struct policy *p, const void *data,
