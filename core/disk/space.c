@@ -94,8 +94,11 @@ static int plain_space(struct disk *k, struct disk_space *ret)
 	if (!disk_readable(k))
 		return -ENODEV;
 	r = reg_store_space(k->store, &s);
-	if (r < 0)
+	if (r < 0) {
+		/* or it would count as one that takes fragments, and take none */
+		disk_suspect(k, "asking for its room", r);
 		return r;
+	}
 	/*
 	 * A limit bounds the store already.  Without one other files on the
 	 * device may have taken what is meant for the log; what can not be had
