@@ -40,6 +40,17 @@ static bool failed_for_good(int r)
 	return r == -EIO || r == -EROFS || r == -ENODEV || r == -ENXIO;
 }
 
+/*
+ * A write reads nothing that could be damaged, so what is not want of room or
+ * of memory is the disk's fault: one whose directory is gone, say, finds no
+ * place for a new file.
+ */
+static bool write_failed_for_good(int r)
+{
+	return r < 0 && r != -ENOSPC && r != -EDQUOT && r != -ENOMEM &&
+	       r != -EMFILE && r != -ENFILE && r != -EINVAL;
+}
+
 static uint64_t op_bytes(const struct dynfs_store_op *op)
 {
 	uint64_t n = 0;
@@ -68,7 +79,8 @@ static void op_account(struct disk *k, const struct dynfs_store_op *op)
 			atomic_fetch_add_explicit(&k->write_bytes, op_bytes(op),
 						  memory_order_relaxed);
 	}
-	if (failed_for_good(r))
+	if (op->kind == DYNFS_STORE_WRITE ? write_failed_for_good(r)
+					  : failed_for_good(r))
 		disk_suspect(k, "a write", r);
 }
 

@@ -142,12 +142,18 @@ static int check_places(const struct opening *o)
 {
 	AUTOFREE const char **paths =
 	    (const char **)calloc(o->n, sizeof(*paths));
+	AUTOFREE struct dir_id *dirs =
+	    (struct dir_id *)calloc(o->n, sizeof(*dirs));
 
-	if (!paths)
+	if (!paths || !dirs)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < o->n; ++i)
+	/* as they were found: one that fails by now is not looked at again */
+	for (uint32_t i = 0; i < o->n; ++i) {
 		paths[i] = o->found[i].path;
-	return path_check_nesting(o->how->os, paths, o->n, o->how->avoid_path);
+		dirs[i] = o->found[i].at;
+	}
+	return path_check_dirs(o->how->os, paths, dirs, o->n,
+			       o->how->avoid_path);
 }
 
 /* ---- the set --------------------------------------------------------- */

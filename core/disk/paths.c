@@ -201,16 +201,27 @@ int path_check_nesting(const struct dynfs_os *os, const char *const *paths,
 {
 	AUTOFREE struct dir_id *dirs =
 	    (struct dir_id *)calloc(n + 1u, sizeof(*dirs));
-	int twin, r = 0;
 
 	if (!dirs)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n && r >= 0; ++i) {
-		r = path_dir_id(os, paths[i], &dirs[i]);
+	for (uint32_t i = 0; i < n; ++i) {
+		int r = path_dir_id(os, paths[i], &dirs[i]);
+
 		if (r < 0)
 			return fail(r, "disk %s: cannot look at it: %s",
 				    paths[i], fail_name(r));
-		twin = find_dir(&dirs[i], dirs, i);
+	}
+	return path_check_dirs(os, paths, dirs, n, avoid);
+}
+
+int path_check_dirs(const struct dynfs_os *os, const char *const *paths,
+		    const struct dir_id *dirs, uint32_t n, const char *avoid)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < n; ++i) {
+		int twin = find_dir(&dirs[i], dirs, i);
+
 		if (twin >= 0)
 			return fail(-EINVAL,
 				    "disks %s and %s are the same directory",

@@ -94,6 +94,9 @@ char *disk_path_parent(const char *path);
 /* Several disks, none inside another or in avoid (NULL: no such place). */
 int path_check_nesting(const struct dynfs_os *os, const char *const *paths,
 		       uint32_t n, const char *avoid);
+/* The same with what path_dir_id() said of each. */
+int path_check_dirs(const struct dynfs_os *os, const char *const *paths,
+		    const struct dir_id *dirs, uint32_t n, const char *avoid);
 
 /* ---- probe.c --------------------------------------------------------- */
 
