@@ -142,6 +142,8 @@ struct disk *disks_find(const struct disks *d, uint32_t id);
 /* NULL: none.  Valid until disks_close(). */
 const char *disk_tag(const struct disks *d, const struct disk *k,
 		     const char *key);
+/* What its store leaves to the log and the index; 0: it has not both. */
+uint64_t disk_room(const struct disk *k);
 /* Its fragments can be read. */
 bool disk_readable(const struct disk *k);
 /* Takes new fragments; one without a store: new files. */

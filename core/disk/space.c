@@ -121,6 +121,11 @@ static int plain_space(struct disk *k, struct disk_space *ret)
 	return 0;
 }
 
+uint64_t disk_room(const struct disk *k)
+{
+	return disk_in_const(k)->room_bytes;
+}
+
 int disk_space(struct disk *k, struct disk_space *ret)
 {
 	struct disk_space s;

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD (4u << 20) /* space taken at a time */
+#define AHEAD (1u << 20) /* space taken at a time */
 
 static const char rec_magic[8] = { 'D', 'Y', 'N', 'F', 'G', 'R', 'U', 'P' };
 

@@ -103,11 +103,15 @@ static void run_all(struct round *r, struct task *tasks, unsigned n)
 	(void)pthread_mutex_destroy(&r->lock);
 }
 
+/* Only whole files are cut: one must not outgrow what a checkpoint bounds. */
 static bool any_full(const struct meta *m, uint64_t more)
 {
+	uint64_t most =
+	    m->how.log_bytes < LOG_ROLL ? m->how.log_bytes : LOG_ROLL;
+
 	for (uint32_t i = 0; i < m->n_logs; i++)
 		if (m->logs[i]->end > LOG_BLOCK &&
-		    m->logs[i]->end + more > LOG_ROLL)
+		    m->logs[i]->end + more > most)
 			return true;
 	return false;
 }

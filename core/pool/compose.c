@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOG_BYTES_MAX (64ull << 20)
+#define LOG_SHARE     8u /* of the room for log and index, one part in so many */
+
 static uint32_t count_tags(const struct conf *conf)
 {
 	size_t n = 0;
@@ -164,10 +167,29 @@ struct extents_how parts_extents(const struct pool_parts *parts,
 	};
 }
 
+/*
+ * How much log may come together: with the index, two checkpoints and the log
+ * that one of these has yet to cut it must fit into the room that stores
+ * leave, or a full small pool could not even delete.
+ */
+static uint64_t log_bytes_of(const struct disks *disks)
+{
+	uint64_t bytes = LOG_BYTES_MAX;
+
+	for (uint32_t i = 0; i < disks_count(disks); ++i) {
+		uint64_t room = disk_room(disks_at(disks, i));
+
+		if (room && room / LOG_SHARE < bytes)
+			bytes = room / LOG_SHARE;
+	}
+	return bytes;
+}
+
 struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 			   struct extents *extents)
 {
 	const struct conf *conf = how->conf;
+	uint64_t log_bytes = log_bytes_of(disks);
 
 	return (struct meta_how){
 		.os = how->os,
@@ -178,9 +200,11 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 		.n_engine_options = (uint32_t)conf->metadata.engine.n_options,
 		.copies = (uint32_t)conf->metadata.copies,
 		.memory_bytes = memory_of_index(conf),
-		.group_bytes = conf->metadata.group_bytes,
+		.group_bytes = conf->metadata.group_bytes < log_bytes
+				   ? conf->metadata.group_bytes
+				   : log_bytes,
 		.group_ns = (uint64_t)conf->metadata.group_ms * 1000000,
-		.log_bytes = 64u << 20,
+		.log_bytes = log_bytes,
 		.readonly = disks_readonly(disks),
 		.hooks = {
 			.ctx = extents,
