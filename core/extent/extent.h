@@ -97,6 +97,11 @@ int extents_policy_fits(struct extents *x, const struct policy *p);
  */
 void extents_capacity(struct extents *x, const struct policy *p,
 		      uint64_t *ret_total, uint64_t *ret_free);
+/*
+ * What nobody who adds something is given of a capacity: small pieces cost
+ * more than their bytes, and cutting and removing must always find room.
+ */
+uint64_t extents_reserve(uint64_t total);
 
 /* ---- writing --------------------------------------------------------- */
 

@@ -22,6 +22,9 @@
 #include <registry/redundancy.h>
 #include <string.h>
 
+#define RESERVE_SHARE 64u /* one part in so many */
+#define RESERVE_MAX   (16ull << 20)
+
 struct writing {
 	struct extents *x;
 	const struct policy *p;
@@ -418,6 +421,13 @@ void extents_capacity(struct extents *x, const struct policy *p,
 				       ret_free);
 		/* for the form of more disks than there are nothing is free */
 	} while (disks_that_write(x) < disks);
+}
+
+uint64_t extents_reserve(uint64_t total)
+{
+	uint64_t share = total / RESERVE_SHARE;
+
+	return share < RESERVE_MAX ? share : RESERVE_MAX;
 }
 
 int extent_write(struct extents *x, const struct policy *p, const void *data,

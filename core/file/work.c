@@ -285,13 +285,16 @@ void work_stop(struct files *f, bool abandon)
 static uint64_t room_left(struct files *f)
 {
 	const struct policy *p = extents_policy_default(f->how.extents);
-	uint64_t now = f->how.os->now_ns(f->how.os), total;
+	uint64_t now = f->how.os->now_ns(f->how.os), total, reserve;
 
 	AUTOLOCK(&f->room_lock);
 	if (f->room_bytes < ROOM_PLENTY || !f->room_checked_ns ||
 	    now - f->room_checked_ns > ROOM_CHECK_NS) {
 		f->room_checked_ns = now ? now : 1;
 		extents_capacity(f->how.extents, p, &total, &f->room_bytes);
+		reserve = extents_reserve(total);
+		f->room_bytes -=
+		    reserve < f->room_bytes ? reserve : f->room_bytes;
 	}
 	return f->room_bytes;
 }

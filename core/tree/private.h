@@ -27,7 +27,6 @@
 
 #define USAGE_CACHE 4096u /* counters in memory */
 #define ROOM_NS     100000000
-#define ROOM_BYTES  (16u << 20) /* kept for metadata */
 
 /* inode.marks: what is known or due, in memory only */
 #define MARK_NO_XATTR 1u /* it has none at all */

@@ -191,9 +191,7 @@ static void room_ask(struct tree *t)
 	if (room->known && age >= 0 && age < ROOM_NS)
 		return;
 	extents_capacity(t->extents, p, &room->total_bytes, &room->free_bytes);
-	room->reserve_bytes = room->total_bytes / 64;
-	if (room->reserve_bytes > ROOM_BYTES)
-		room->reserve_bytes = ROOM_BYTES;
+	room->reserve_bytes = extents_reserve(room->total_bytes);
 	room->at = now;
 	room->known = true;
 }

@@ -303,6 +303,11 @@ const struct policy *extents_policy_default(struct extents *x)
 	return NULL;
 }
 
+uint64_t extents_reserve(uint64_t total)
+{
+	return total / 64;
+}
+
 void extents_capacity(struct extents *x, const struct policy *p,
 		      uint64_t *ret_total, uint64_t *ret_free)
 {
