@@ -229,6 +229,14 @@ void pm_settled(struct pm *m, uint32_t node)
 	n->floor_v = n->n_v - 1;
 }
 
+void pm_settled_next(struct pm *m, uint32_t node)
+{
+	struct pm_node *n = &m->node[node];
+
+	n->floor_step = m->n_past;
+	n->floor_v = n->n_v - 1;
+}
+
 static bool has_block(const struct pm_version *v, const uint8_t *data,
 		      size_t off, size_t n)
 {
@@ -241,14 +249,15 @@ static bool has_block(const struct pm_version *v, const uint8_t *data,
 	return here == n;
 }
 
-const char *pm_judge(const struct pm *m, uint32_t node, size_t step,
-		     const uint8_t *data, size_t len, size_t *ret_off)
+const char *pm_judge(const struct pm *m, uint32_t node, size_t first,
+		     size_t last, const uint8_t *data, size_t len,
+		     size_t *ret_off)
 {
 	const struct pm_node *n = &m->node[node];
-	size_t from = n->floor_step && step >= n->floor_step ? n->floor_v : 0;
+	size_t from = n->floor_step && first >= n->floor_step ? n->floor_v : 0;
 	size_t to = n->n_v, least = SIZE_MAX, most = 0;
 
-	while (to - 1 > from && n->v[to - 1].step > step)
+	while (to - 1 > from && n->v[to - 1].step > last)
 		to--;
 	for (size_t i = from; i < to; i++) {
 		least = n->v[i].len < least ? n->v[i].len : least;

@@ -79,15 +79,17 @@ const struct pm_version *pm_newest(const struct pm *m, uint32_t node);
 void pm_write(struct pm *m, uint32_t node, size_t off, const void *data,
 	      size_t len);
 void pm_truncate(struct pm *m, uint32_t node, size_t len);
-/* It must be as it is now once the names are of this step. */
+/* It must be as it is now once the names are of this step, or of the next. */
 void pm_settled(struct pm *m, uint32_t node);
+void pm_settled_next(struct pm *m, uint32_t node);
 
 /*
- * NULL: a file may have this content when the names are of step; else what is
- * wrong with it, and where.
+ * NULL: a file may have this content when the names are of step first, or of
+ * a later one up to last; else what is wrong with it, and where.
  */
-const char *pm_judge(const struct pm *m, uint32_t node, size_t step,
-		     const uint8_t *data, size_t len, size_t *ret_off);
+const char *pm_judge(const struct pm *m, uint32_t node, size_t first,
+		     size_t last, const uint8_t *data, size_t len,
+		     size_t *ret_off);
 /* That content is what the file has now, in a new life. */
 void pm_settle_as(struct pm *m, uint32_t node, const uint8_t *data, size_t len);
 

@@ -4,334 +4,345 @@
  * takes it as done, as a step that nobody was answered.
  */
 #include "poolops.h"
+
 #include "poolview.h"
 
-#include <base/cleanup.h>
 #include <base/fail.h>
 
+#include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include <cmocka.h>
-
-#define FILE_MAX  300000u
 #define ENTRY_MAX 40u
-#define ANY_TYPE  0u
+#define NAMES     14u
 
 static const struct dynfs_caller who = { .uid = 0 };
 
-uint64_t dice(struct world *w, uint64_t n)
+bool answered(struct actor *a, int r, const char *what)
 {
-	uint64_t x = w->rng += 0x9e3779b97f4a7c15u;
+	char where[160];
 
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % n;
-}
-
-void check(const struct world *w, bool ok, const char *what, int line)
-{
-	if (!ok)
-		fail_msg("DYNFS_SEED=%" PRIu64 " life %u step %u (%s): %s "
-			 "(line %d): %s",
-			 w->seed, w->life, w->step, w->doing, what, line,
-			 fail_text(0));
-}
-
-bool answered(struct world *w, int r, const char *what)
-{
 	if (!r)
 		return true;
-	if (!simos_is_down(w->sim))
-		fail_msg("DYNFS_SEED=%" PRIu64 " life %u step %u: %s: %s",
-			 w->seed, w->life, w->step, what, fail_text(r));
+	if (!simos_is_down(a->w->p.sim))
+		seed_fail("%s actor %u step %u: %s: %s: %s",
+			  world_where(a->w, where), a->number, a->step, what,
+			  fail_name(r), fail_text(r));
 	return false;
 }
 
-/* A node of a type that has a name, by chance; 0: none (or the root). */
-static uint32_t some_node(struct world *w, uint32_t type)
+bool refused(struct actor *a, int r)
 {
-	const struct pm_space *s = &w->m->now;
+	if (r != -ENOSPC || !a->w->tight)
+		return false;
+	met(a->w, SUM_FULL, 1);
+	return true;
+}
 
+uint32_t some_node(struct actor *a, uint32_t type)
+{
+	const struct pm_space *s = &a->m->now;
+	uint32_t held = a->held[dice(&a->rng, HELD_MAX)];
+
+	if (type == S_IFREG && held && dice(&a->rng, 6) == 0)
+		return held;
 	for (unsigned i = 0; s->n && i < 20; i++) {
-		uint32_t node = s->e[dice(w, s->n)].node;
+		uint32_t node = s->e[dice(&a->rng, s->n)].node;
 
-		if (type == ANY_TYPE || w->m->node[node].type == type)
+		if (type == ANY_TYPE || a->m->node[node].type == type)
 			return node;
 	}
 	return 0;
 }
 
-static uint32_t some_dir(struct world *w)
+static uint32_t some_dir(struct actor *a)
 {
-	return dice(w, 2) ? some_node(w, S_IFDIR) : 0;
+	return dice(&a->rng, 2) ? some_node(a, S_IFDIR) : 0;
 }
 
-static void some_name(struct world *w, char name[PM_NAME])
+static void some_name(struct actor *a, char name[PM_NAME])
 {
-	(void)snprintf(name, PM_NAME, "n%u", (unsigned)dice(w, 14));
+	(void)snprintf(name, PM_NAME, "n%u", (unsigned)dice(&a->rng, NAMES));
 }
 
 /* A place for a new name; false: it is taken, or there are too many. */
-static bool free_place(struct world *w, uint32_t *dir, char name[PM_NAME])
+static bool free_place(struct actor *a, uint32_t *dir, char name[PM_NAME])
 {
-	*dir = some_dir(w);
-	some_name(w, name);
-	return w->m->now.n < ENTRY_MAX && !pm_find(w->m, *dir, name);
+	*dir = some_dir(a);
+	some_name(a, name);
+	return a->m->now.n < ENTRY_MAX && !pm_find(a->m, *dir, name);
 }
 
-static uint64_t ino_of(const struct world *w, uint32_t node)
+uint64_t ino_of(const struct actor *a, uint32_t node)
 {
-	return w->m->node[node].ino;
+	return a->m->node[node].ino;
+}
+
+static int make(struct actor *a, uint32_t type, uint32_t dir, const char *name,
+		const char *target, struct dynfs_attr *ret)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint64_t in = ino_of(a, dir);
+	int r;
+
+	if (type == S_IFDIR)
+		return fs->mkdir(fs->ctx, in, name, 0755, &who, ret);
+	if (type == S_IFLNK)
+		return fs->symlink(fs->ctx, in, name, target, &who, ret);
+	r = fs->create(fs->ctx, in, name, 0644, O_RDWR, &who, ret);
+	if (!r)
+		fs->release(fs->ctx, ret->ino, O_RDWR);
+	return r;
 }
 
 /* New objects; after a cut they may be there, with whatever number. */
-static void do_make(struct world *w, uint32_t type)
+static void do_make(struct actor *a, uint32_t type)
 {
-	const struct dynfs_fs_view *fs = w->fs;
-	struct dynfs_attr a = { 0 };
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	struct dynfs_attr at = { 0 };
 	char name[PM_NAME], target[PM_NAME] = "";
 	uint32_t dir;
 	int r;
 
-	if (!free_place(w, &dir, name))
+	if (!free_place(a, &dir, name))
 		return;
-	if (type == S_IFDIR) {
-		r = fs->mkdir(fs->ctx, ino_of(w, dir), name, 0755, &who, &a);
-	} else if (type == S_IFLNK) {
-		some_name(w, target);
-		r = fs->symlink(fs->ctx, ino_of(w, dir), name, target, &who,
-				&a);
-	} else {
-		r = fs->create(fs->ctx, ino_of(w, dir), name, 0644, O_RDWR,
-			       &who, &a);
-		if (!r)
-			fs->release(fs->ctx, a.ino, O_RDWR);
-	}
-	if (answered(w, r, "make"))
-		fs->forget(fs->ctx, a.ino, 1);
+	if (type == S_IFLNK)
+		some_name(a, target);
+	r = make(a, type, dir, name, target, &at);
+	if (refused(a, r))
+		return;
+	if (answered(a, r, "make"))
+		fs->forget(fs->ctx, at.ino, 1);
 	else
-		a = (struct dynfs_attr){ 0 };
-	pm_enter(w->m, dir, name,
-		 pm_add(w->m, type, a.ino, a.generation, target));
-	pm_step(w->m);
+		at = (struct dynfs_attr){ 0 };
+	pm_enter(a->m, dir, name,
+		 pm_add(a->m, type, at.ino, at.generation, target));
+	pm_step(a->m);
 }
 
-static void do_write(struct world *w)
+/* May from take the name that over has? */
+static bool may_replace(const struct actor *a, const struct pm_entry *from,
+			const struct pm_entry *over, uint32_t dir)
 {
-	const struct dynfs_fs_view *fs = w->fs;
-	uint32_t node = some_node(w, S_IFREG);
-	size_t len = 1 + dice(w, dice(w, 5) ? 4000 : FILE_MAX / 2);
-	size_t off = dice(w, 3) ? dice(w, FILE_MAX / 2) : 0;
-	uint64_t x = w->seed << 32 | ++w->next_byte;
-	uint8_t *data;
-	int r;
+	bool from_dir = a->m->node[from->node].type == S_IFDIR;
+	bool over_dir = over && a->m->node[over->node].type == S_IFDIR;
 
-	if (!node)
-		return;
-	if (dice(w, 4) == 0)
-		off = pm_newest(w->m, node)->len % (FILE_MAX / 2);
-	data = (uint8_t *)malloc(len);
-	CHECK(w, data);
-	for (size_t i = 0; i < len; i++) {
-		x = x * 6364136223846793005u + 1442695040888963407u;
-		data[i] = (uint8_t)(x >> 56);
-	}
-	r = fs->open(fs->ctx, ino_of(w, node), O_RDWR);
-	if (answered(w, r, "open")) {
-		r = pv_write(fs, ino_of(w, node), off, data, len);
-		(void)answered(w, r, "write");
-		pm_write(w->m, node, off, data, len);
-		if (dice(w, 2))
-			(void)answered(w, fs->flush(fs->ctx, ino_of(w, node)),
-				       "flush");
-		fs->release(fs->ctx, ino_of(w, node), O_RDWR);
-	}
-	free(data);
+	if (from_dir && pm_is_below(a->m, dir, from->node))
+		return false;
+	if (!over)
+		return true;
+	return over->node != from->node && from_dir == over_dir &&
+	       (!over_dir || pm_is_empty(a->m, over->node));
 }
 
-static void do_truncate(struct world *w)
+static void do_rename(struct actor *a)
 {
-	const struct dynfs_fs_view *fs = w->fs;
-	uint32_t node = some_node(w, S_IFREG);
-	struct dynfs_attr in = { 0 }, out;
-	int r;
-
-	if (!node)
-		return;
-	in.size_bytes = dice(w, 2) ? dice(w, FILE_MAX)
-				   : dice(w, pm_newest(w->m, node)->len + 1);
-	r = fs->setattr(fs->ctx, ino_of(w, node), DYNFS_SET_SIZE, &in, &out);
-	(void)answered(w, r, "truncate");
-	pm_truncate(w->m, node, in.size_bytes);
-}
-
-static void do_rename(struct world *w)
-{
-	const struct dynfs_fs_view *fs = w->fs;
-	struct pm_space *s = &w->m->now;
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	struct pm_space *s = &a->m->now;
 	struct pm_entry from, *over;
-	uint32_t dir = some_dir(w);
+	uint32_t dir = some_dir(a);
 	char name[PM_NAME];
 	bool replaces;
 	int r;
 
 	if (!s->n)
 		return;
-	from = s->e[dice(w, s->n)];
-	some_name(w, name);
-	over = pm_find(w->m, dir, name);
+	from = s->e[dice(&a->rng, s->n)];
+	some_name(a, name);
+	over = pm_find(a->m, dir, name);
 	replaces = over;
-	if (w->m->node[from.node].type == S_IFDIR &&
-	    (over || pm_is_below(w->m, dir, from.node)))
+	if (!may_replace(a, &from, over, dir))
 		return;
-	if (over &&
-	    (over->node == from.node || w->m->node[over->node].type == S_IFDIR))
-		return;
-	r = fs->rename(fs->ctx, ino_of(w, from.parent), from.name,
-		       ino_of(w, dir), name, 0);
-	(void)answered(w, r, "rename");
+	r = fs->rename(fs->ctx, ino_of(a, from.parent), from.name,
+		       ino_of(a, dir), name, 0);
+	(void)answered(a, r, "rename");
 	if (over)
-		pm_remove(w->m, over);
-	pm_remove(w->m, pm_find(w->m, from.parent, from.name));
-	pm_enter(w->m, dir, name, from.node);
-	pm_step(w->m);
+		pm_remove(a->m, over);
+	pm_remove(a->m, pm_find(a->m, from.parent, from.name));
+	pm_enter(a->m, dir, name, from.node);
+	pm_step(a->m);
 	if (replaces && !r)
-		pm_settled(w->m, from.node);
+		pm_settled(a->m, from.node);
 }
 
-static void do_link(struct world *w)
+static void do_exchange(struct actor *a)
 {
-	const struct dynfs_fs_view *fs = w->fs;
-	uint32_t dir, node = some_node(w, S_IFREG);
-	struct dynfs_attr a;
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	struct pm_space *s = &a->m->now;
+	struct pm_entry *x, *y;
+	uint32_t node;
+	int r;
+
+	if (!s->n)
+		return;
+	x = &s->e[dice(&a->rng, s->n)];
+	y = &s->e[dice(&a->rng, s->n)];
+	if (x->node == y->node || pm_is_below(a->m, y->parent, x->node) ||
+	    pm_is_below(a->m, x->parent, y->node))
+		return;
+	r = fs->rename(fs->ctx, ino_of(a, x->parent), x->name,
+		       ino_of(a, y->parent), y->name, DYNFS_RENAME_EXCHANGE);
+	(void)answered(a, r, "exchange");
+	node = x->node;
+	x->node = y->node;
+	y->node = node;
+	pm_step(a->m);
+}
+
+static void do_link(struct actor *a)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t dir, node = some_node(a, S_IFREG);
+	struct dynfs_attr at;
 	char name[PM_NAME];
 	int r;
 
-	if (!node || !free_place(w, &dir, name))
+	if (!node || !pm_links(&a->m->now, node) || !free_place(a, &dir, name))
 		return;
-	r = fs->link(fs->ctx, ino_of(w, node), ino_of(w, dir), name, &a);
-	if (answered(w, r, "link"))
-		fs->forget(fs->ctx, a.ino, 1);
-	pm_enter(w->m, dir, name, node);
-	pm_step(w->m);
+	r = fs->link(fs->ctx, ino_of(a, node), ino_of(a, dir), name, &at);
+	if (refused(a, r))
+		return;
+	if (answered(a, r, "link"))
+		fs->forget(fs->ctx, at.ino, 1);
+	pm_enter(a->m, dir, name, node);
+	pm_step(a->m);
 }
 
-static void do_remove(struct world *w, bool is_dir)
+static void do_remove(struct actor *a, bool is_dir)
 {
-	const struct dynfs_fs_view *fs = w->fs;
-	struct pm_space *s = &w->m->now;
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	struct pm_space *s = &a->m->now;
 	struct pm_entry *e;
 	int r;
 
 	if (!s->n)
 		return;
-	e = &s->e[dice(w, s->n)];
-	if (is_dir != (w->m->node[e->node].type == S_IFDIR) ||
-	    (is_dir && !pm_is_empty(w->m, e->node)))
+	e = &s->e[dice(&a->rng, s->n)];
+	if (is_dir != (a->m->node[e->node].type == S_IFDIR) ||
+	    (is_dir && !pm_is_empty(a->m, e->node)))
 		return;
-	r = is_dir ? fs->rmdir(fs->ctx, ino_of(w, e->parent), e->name)
-		   : fs->unlink(fs->ctx, ino_of(w, e->parent), e->name);
-	(void)answered(w, r, "remove");
-	pm_remove(w->m, e);
-	pm_step(w->m);
+	r = is_dir ? fs->rmdir(fs->ctx, ino_of(a, e->parent), e->name)
+		   : fs->unlink(fs->ctx, ino_of(a, e->parent), e->name);
+	(void)answered(a, r, "remove");
+	pm_remove(a->m, e);
+	pm_step(a->m);
 }
 
-static void do_setxattr(struct world *w)
+static void do_setxattr(struct actor *a)
 {
-	uint32_t node = some_node(w, dice(w, 2) ? S_IFREG : S_IFDIR);
-	uint64_t value = 1 + dice(w, 1000000);
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t node = some_node(a, dice(&a->rng, 2) ? S_IFREG : S_IFDIR);
+	uint64_t value = 1 + dice(&a->rng, 1000000);
 	int r;
 
 	if (!node)
 		return;
-	r = w->fs->setxattr(w->fs->ctx, ino_of(w, node), "user.sim", &value,
-			    sizeof(value), 0);
-	(void)answered(w, r, "setxattr");
-	w->m->now.xattr[node] = value;
-	pm_step(w->m);
-}
-
-static void do_fsync(struct world *w)
-{
-	uint32_t node = some_node(w, S_IFREG);
-	bool data_only = dice(w, 4) == 0;
-
-	if (!node ||
-	    !answered(w, pv_fsync(w->fs, ino_of(w, node), data_only), "fsync"))
+	r = fs->setxattr(fs->ctx, ino_of(a, node), "user.sim", &value,
+			 sizeof(value), 0);
+	if (refused(a, r))
 		return;
-	pm_synced_file(w->m, node);
-	if (!data_only)
-		pm_synced_names(w->m);
+	(void)answered(a, r, "setxattr");
+	a->m->now.xattr[node] = value;
+	pm_step(a->m);
 }
 
-static void do_sync(struct world *w)
+static void do_sync(struct actor *a)
 {
-	if (answered(w, pool_sync(w->pool), "sync"))
-		pm_synced(w->m);
+	if (answered(a, pool_sync(a->w->p.pool), "sync"))
+		pm_synced(a->m);
 }
 
-static void do_read(struct world *w)
+/* A weak disk may spoil it: then there is none. */
+static void do_checkpoint(struct actor *a)
 {
-	uint32_t node = some_node(w, S_IFREG);
-	const struct pm_version *v;
-	AUTOBUF struct buf b = BUF_INIT;
-
-	if (!node ||
-	    !answered(w, pv_read_all(w->fs, ino_of(w, node), &b), "read"))
-		return;
-	v = pm_newest(w->m, node);
-	CHECK(w, b.len == v->len);
-	CHECK(w, !b.len || !memcmp(b.data, v->data, b.len));
+	if (!meta_checkpoint(pool_meta(a->w->p.pool)))
+		met(a->w, SUM_CHECKPOINT, 1);
 }
 
 /* Old enough to be flushed; the workers look now and then. */
-static void do_wait(struct world *w)
+static void do_wait(struct actor *a)
 {
 	const struct timespec t = { .tv_nsec = 2000000 };
 
-	simos_advance(w->sim, 2000000000);
+	simos_advance(a->w->p.sim, 2000000000);
 	(void)nanosleep(&t, NULL);
 }
 
-void do_something(struct world *w)
+static void do_statfs(struct actor *a)
 {
-	uint64_t x = dice(w, 100);
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	struct dynfs_statfs st;
 
-	w->doing = "operations";
-	if (x < 28)
-		do_write(w);
-	else if (x < 34)
-		do_truncate(w);
-	else if (x < 48)
-		do_make(w, S_IFREG);
-	else if (x < 58)
-		do_rename(w);
-	else if (x < 62)
-		do_link(w);
-	else if (x < 68)
-		do_remove(w, false);
-	else if (x < 73)
-		do_make(w, S_IFDIR);
-	else if (x < 76)
-		do_remove(w, true);
-	else if (x < 79)
-		do_make(w, S_IFLNK);
-	else if (x < 83)
-		do_setxattr(w);
-	else if (x < 89)
-		do_fsync(w);
-	else if (x < 91)
-		do_sync(w);
-	else if (x < 97)
-		do_read(w);
-	else
-		do_wait(w);
+	if (!answered(a, fs->statfs(fs->ctx, &st), "statfs"))
+		return;
+	CHECK(a->w, st.avail_bytes <= st.free_bytes);
+	CHECK(a->w, st.free_bytes <= st.total_bytes);
+	CHECK(a->w, st.files_free <= st.files);
+}
+
+static void make_file(struct actor *a)
+{
+	do_make(a, S_IFREG);
+}
+
+static void make_dir(struct actor *a)
+{
+	do_make(a, S_IFDIR);
+}
+
+static void make_link(struct actor *a)
+{
+	do_make(a, S_IFLNK);
+}
+
+static void remove_file(struct actor *a)
+{
+	do_remove(a, false);
+}
+
+static void remove_dir(struct actor *a)
+{
+	do_remove(a, true);
+}
+
+void actor_step(struct actor *a)
+{
+	static const struct {
+		unsigned weight;
+		void (*fn)(struct actor *a);
+		const char *name;
+	} ops[] = {
+		{ 24, do_write, "write" },
+		{ 3, do_save, "save" },
+		{ 1, do_shred, "shred" },
+		{ 6, do_truncate, "truncate" },
+		{ 14, make_file, "create" },
+		{ 9, do_rename, "rename" },
+		{ 2, do_exchange, "exchange" },
+		{ 4, do_link, "link" },
+		{ 6, remove_file, "unlink" },
+		{ 5, make_dir, "mkdir" },
+		{ 3, remove_dir, "rmdir" },
+		{ 3, make_link, "symlink" },
+		{ 4, do_setxattr, "setxattr" },
+		{ 6, do_fsync, "fsync" },
+		{ 2, do_sync, "sync" },
+		{ 6, do_read, "read" },
+		{ 2, do_hold, "open" },
+		{ 2, do_let_go, "release" },
+		{ 3, do_wait, "wait" },
+		{ 1, do_checkpoint, "checkpoint" },
+		{ 1, do_statfs, "statfs" },
+	};
+	unsigned sum = 0, i = 0;
+	uint64_t x;
+
+	for (unsigned j = 0; j < sizeof(ops) / sizeof(*ops); j++)
+		sum += ops[j].weight;
+	for (x = dice(&a->rng, sum); x >= ops[i].weight; i++)
+		x -= ops[i].weight;
+	a->doing = ops[i].name;
+	ops[i].fn(a);
 }

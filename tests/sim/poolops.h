@@ -1,41 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One seed of the simulation of a whole pool, and what is done to it. */
+/* What an actor does: operations on the pool and on its model. */
 #ifndef TESTS_SIM_POOLOPS_H
 #define TESTS_SIM_POOLOPS_H
 
-#include "poolmodel.h"
-#include "simos.h"
+#include "poolworld.h"
 
-#include <pool/pool.h>
+#define ANY_TYPE 0u
 
-struct world {
-	uint64_t seed, rng;
-	unsigned life, step;
-	const char *doing;
-	struct simos *sim;
-	struct reg *reg;
-	struct conf *conf;
-	struct pool *pool;
-	const struct dynfs_fs_view *fs;
-	struct pm *m;
-	unsigned weak[2], n_weak; /* disks that come and go */
-	bool away;
-	bool unsure; /* whether disks have what can be read from them */
-	bool killed; /* what it left may be in caches only */
-	bool frail;  /* something was below its strength and is not repaired */
-	uint64_t next_byte;
-	unsigned n_cuts, n_lost; /* cut short by power; steps lost */
-};
+/* A random one. */
+void actor_step(struct actor *a);
+/* Lets go of what it has open. */
+void actor_release(struct actor *a);
 
-/* Below n, from the seed. */
-uint64_t dice(struct world *w, uint64_t n);
-/* Fails the test with the seed and where it was. */
-void check(const struct world *w, bool ok, const char *what, int line);
-#define CHECK(w, cond) check(w, cond, #cond, __LINE__)
+/* ---- shared by poolops.c (names) and poolbytes.c (content) ------------- */
+
 /* Is it an answer?  Not when the power is gone; else an error fails. */
-bool answered(struct world *w, int r, const char *what);
+bool answered(struct actor *a, int r, const char *what);
+/* No room on small disks: it did not happen. */
+bool refused(struct actor *a, int r);
+/* A node of a type that has a name, or that is open, by chance; 0: none. */
+uint32_t some_node(struct actor *a, uint32_t type);
+uint64_t ino_of(const struct actor *a, uint32_t node);
 
-/* A random operation on the pool and on the model. */
-void do_something(struct world *w);
+void do_write(struct actor *a);
+void do_save(struct actor *a); /* open with O_TRUNC, write, close */
+void do_shred(struct actor *a);
+void do_truncate(struct actor *a);
+void do_fsync(struct actor *a);
+void do_read(struct actor *a);
+void do_hold(struct actor *a);
+void do_let_go(struct actor *a);
 
 #endif

@@ -143,16 +143,17 @@ static int fill(const struct dynfs_fs_view *fs, struct pv_entry *e)
 	return r;
 }
 
-int pv_names(const struct dynfs_fs_view *fs, struct pv_names *ret)
+int pv_names(const struct dynfs_fs_view *fs, uint64_t root,
+	     struct pv_names *ret)
 {
-	struct listing l = { ret, DYNFS_ROOT_INO };
+	struct listing l = { ret, root };
 	int r = 0;
 
 	*ret = (struct pv_names){ 0 };
 	/* what is found goes to the end: directories below follow */
 	for (size_t i = 0;; i++) {
 		if (!i || S_ISDIR(ret->e[i - 1].attr.mode)) {
-			l.dir = i ? ret->e[i - 1].attr.ino : DYNFS_ROOT_INO;
+			l.dir = i ? ret->e[i - 1].attr.ino : root;
 			r = fs->readdir(fs->ctx, l.dir, 0, 0, take, &l);
 			(void)snprintf(ret->why, sizeof(ret->why),
 				       "readdir of inode %llu",

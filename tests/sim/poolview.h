@@ -16,7 +16,7 @@ int pv_write(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
 	     const void *data, size_t len);
 int pv_fsync(const struct dynfs_fs_view *fs, uint64_t ino, bool data_only);
 
-/* All names of a pool as they are found through the view. */
+/* All names below a directory as they are found through the view. */
 struct pv_entry {
 	uint64_t parent;
 	char name[PM_NAME];
@@ -31,7 +31,8 @@ struct pv_names {
 };
 
 /* Every entry is looked up, listed and asked for: an error if one dangles. */
-int pv_names(const struct dynfs_fs_view *fs, struct pv_names *ret);
+int pv_names(const struct dynfs_fs_view *fs, uint64_t root,
+	     struct pv_names *ret);
 /* Are they what s says?  Takes numbers of inodes that the model lacks. */
 bool pv_are(const struct pv_names *names, struct pm *m,
 	    const struct pm_space *s);

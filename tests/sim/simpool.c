@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "simpool.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define DISK_BYTES (UINT64_C(1) << 30)
 
 static const char config[] =
     "pool = { name = \"sim\"; extent-size = \"64K\"; disks = (\n"
-    " { path = \"/d1\"; }, { path = \"/d2\"; }, { path = \"/d3\"; },\n"
-    " { path = \"/d4\"; }, { path = \"/d5\"; }, { path = \"/d6\"; }\n"
+    " { path = \"/d1\"; %s }, { path = \"/d2\"; %s },\n"
+    " { path = \"/d3\"; %s }, { path = \"/d4\"; %s },\n"
+    " { path = \"/d5\"; %s }, { path = \"/d6\"; %s }\n"
     "); };\n"
     "metadata = { engine = { plugin = \"mem\"; }; copies = 3;\n"
     "  memory = \"16M\"; };\n"
@@ -24,15 +29,20 @@ const char *simpool_disk(unsigned i)
 }
 
 void simpool_new(struct simpool *p, struct reg *reg, uint64_t seed,
-		 uint64_t disk_bytes, const char *const *settings,
+		 const char *limit, const char *const *settings,
 		 unsigned n_settings)
 {
+	char text[2000], of[40] = "";
+
+	if (limit)
+		(void)snprintf(of, sizeof(of), "limit = \"%s\";", limit);
+	(void)snprintf(text, sizeof(text), config, of, of, of, of, of, of);
 	*p = (struct simpool){ .sim = simos_new(seed), .reg = reg };
-	if (!p->sim || conf_parse(config, sizeof(config) - 1, "/sim.conf",
-				  settings, n_settings, &p->conf))
+	if (!p->sim || conf_parse(text, strlen(text), "/sim.conf", settings,
+				  n_settings, &p->conf))
 		abort();
 	for (unsigned i = 0; i < SIMPOOL_DISKS; i++)
-		if (simos_limit(p->sim, simpool_disk(i), disk_bytes))
+		if (simos_limit(p->sim, simpool_disk(i), DISK_BYTES))
 			abort();
 	p->os = *simos_os(p->sim);
 }

@@ -24,11 +24,12 @@ struct simpool {
 /* "/dN", from 0 on */
 const char *simpool_disk(unsigned i);
 /*
- * Disks of so many bytes, and a config with these settings ("KEY=VALUE") on
- * top; nothing is on the disks yet.
+ * Disks of 1 GiB, of which the pool may use as much as limit says ("16M";
+ * NULL: all), and a config with these settings ("KEY=VALUE") on top; nothing
+ * is on the disks yet.
  */
 void simpool_new(struct simpool *p, struct reg *reg, uint64_t seed,
-		 uint64_t disk_bytes, const char *const *settings,
+		 const char *limit, const char *const *settings,
 		 unsigned n_settings);
 void simpool_free(struct simpool *p);
 /* 0 or what pool_create() and pool_open() say. */

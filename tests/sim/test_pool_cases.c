@@ -10,22 +10,23 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#define DISK_BYTES (UINT64_C(1) << 30)
-
 struct case_pool {
 	struct simpool p;
 	struct reg *reg;
+	uint64_t sum; /* of add_alloc() */
 };
 
-static void case_open(struct case_pool *c, const char *setting)
+static void case_open(struct case_pool *c, const char *limit,
+		      const char *setting)
 {
 	assert_int_equal(reg_open(NULL, &c->reg), 0);
-	simpool_new(&c->p, c->reg, 1, DISK_BYTES, &setting, setting != NULL);
+	simpool_new(&c->p, c->reg, 1, limit, &setting, setting != NULL);
 	assert_int_equal(simpool_create(&c->p), 0);
 	assert_int_equal(simpool_open(&c->p), 0);
 }
@@ -71,7 +72,7 @@ a_disk_that_fails_while_room_is_counted_does_not_fill_the_pool(void **state)
 	struct extents *x;
 
 	(void)state;
-	case_open(&c, NULL);
+	case_open(&c, NULL, NULL);
 	x = pool_extents(c.p.pool);
 	c.p.os.space = space_and_suspect;
 	suspecting = &c;
@@ -82,27 +83,155 @@ a_disk_that_fails_while_room_is_counted_does_not_fill_the_pool(void **state)
 	case_close(&c);
 }
 
+static uint8_t bytes[100000];
+
+/* A file whose bytes are durable, though something fails meanwhile. */
+static void write_file(struct case_pool *c, const char *name, size_t len)
+{
+	uint64_t ino = new_file(c, name);
+
+	assert_int_equal(pv_write(c->p.fs, ino, 0, bytes, len), 0);
+	assert_int_equal(pv_fsync(c->p.fs, ino, false), 0);
+	c->p.fs->release(c->p.fs->ctx, ino, O_RDWR);
+	c->p.fs->forget(c->p.fs->ctx, ino, 1);
+}
+
 /* Nothing was written since, so only the placement of a write can notice. */
 static void a_disk_that_went_away_unnoticed_does_not_stop_writes(void **state)
 {
 	struct case_pool c;
-	char data[100000];
-	uint64_t ino;
 	struct dynfs_statfs st;
 
-	case_open(&c, (const char *)*state);
-	memset(data, 'x', sizeof(data));
-	ino = new_file(&c, "f");
+	case_open(&c, NULL, (const char *)*state);
 	assert_int_equal(pool_sync(c.p.pool), 0);
 	assert_int_equal(simos_vanish(c.p.sim, simpool_disk(5), -EIO), 0);
 	assert_int_equal(c.p.fs->statfs(c.p.fs->ctx, &st), 0);
 	assert_true(st.avail_bytes > 0);
-	assert_int_equal(pv_write(c.p.fs, ino, 0, data, sizeof(data)), 0);
-	assert_int_equal(pv_fsync(c.p.fs, ino, false), 0);
-	c.p.fs->release(c.p.fs->ctx, ino, O_RDWR);
-	c.p.fs->forget(c.p.fs->ctx, ino, 1);
+	write_file(&c, "f", sizeof(bytes));
 	case_close(&c);
 }
+
+/* It says how much room it has, but has no directory any more. */
+static void a_disk_without_its_directory_does_not_stop_writes(void **state)
+{
+	struct simos_fault f = { .call = SIMOS_MUTATING,
+				 .prefix = simpool_disk(5),
+				 .nth = 1,
+				 .err = -ENOENT };
+	struct case_pool c;
+
+	case_open(&c, NULL, (const char *)*state);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	assert_int_equal(simos_inject(c.p.sim, &f), 0);
+	write_file(&c, "f", sizeof(bytes));
+	simos_heal(c.p.sim);
+	case_close(&c);
+}
+
+static void a_pool_opens_whatever_call_of_a_disk_fails(void **state)
+{
+	struct simos_fault f = { .call = SIMOS_ANY,
+				 .prefix = simpool_disk(0),
+				 .times = 1,
+				 .err = -EIO };
+	struct case_pool c;
+	uint64_t calls = 1;
+
+	case_open(&c, NULL, (const char *)*state);
+	write_file(&c, "f", sizeof(bytes));
+	for (f.nth = 1; f.nth < calls + 20; f.nth++) {
+		uint64_t before;
+
+		assert_int_equal(pool_close(c.p.pool), 0);
+		before = simos_calls(c.p.sim, SIMOS_ANY);
+		assert_int_equal(simos_inject(c.p.sim, &f), 0);
+		if (simpool_open(&c.p))
+			fail_msg("call %u: %s", (unsigned)f.nth, fail_text(0));
+		simos_heal(c.p.sim);
+		/* no more than these can have been on that disk */
+		calls = (simos_calls(c.p.sim, SIMOS_ANY) - before) / 3;
+	}
+	case_close(&c);
+}
+
+static int add_alloc(void *ctx, const char *name, uint32_t type)
+{
+	struct case_pool *c = (struct case_pool *)ctx;
+	const struct dynfs_os *os = simos_os(c->p.sim);
+	struct dynfs_os_stat st;
+	char path[300];
+
+	(void)type;
+	(void)snprintf(path, sizeof(path), "/d1/log/%s", name);
+	assert_int_equal(os->stat(os, path, &st), 0);
+	c->sum += st.alloc_bytes;
+	return 0;
+}
+
+/* The room that stores leave is 4 MiB here, and the log is not alone in it. */
+static void the_log_of_a_small_pool_stays_small(void **state)
+{
+	struct case_pool c = { 0 };
+	const struct dynfs_os *os;
+	uint64_t value, most = 0;
+
+	(void)state;
+	case_open(&c, "16M", "metadata.group-ms=2");
+	os = simos_os(c.p.sim);
+	for (value = 0; value < 1500; value++) {
+		assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO,
+						  "user.x", &value,
+						  sizeof(value), 0),
+				 0);
+		assert_int_equal(pool_sync(c.p.pool), 0);
+		c.sum = 0;
+		assert_int_equal(os->list(os, "/d1/log", add_alloc, &c), 0);
+		most = c.sum > most ? c.sum : most;
+	}
+	print_message("%u KiB of log at most\n", (unsigned)(most >> 10));
+	assert_true(most <= 3u << 20);
+	case_close(&c);
+}
+
+#define SMALL_FILES 25u
+
+/*
+ * Small files that are stored one by one cost far more than their bytes, and
+ * who was let in finds room all the same.
+ */
+static void what_a_full_pool_took_is_stored(void **state)
+{
+	uint64_t small[SMALL_FILES], large, at = 0;
+	struct case_pool c;
+	struct dynfs_statfs st;
+	int r = 0;
+
+	case_open(&c, "16M", (const char *)*state);
+	for (unsigned i = 0; i < SMALL_FILES; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "small%u", i);
+		small[i] = new_file(&c, name);
+	}
+	large = new_file(&c, "large");
+	for (; !r; at += sizeof(bytes))
+		r = pv_write(c.p.fs, large, at, bytes, sizeof(bytes));
+	assert_int_equal(r, -ENOSPC);
+	for (unsigned i = 0; i < SMALL_FILES; i++) {
+		r = pv_write(c.p.fs, small[i], 0, bytes, 600);
+		assert_true(!r || r == -ENOSPC);
+	}
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	simos_advance(c.p.sim, 1000000000); /* the last answer is too old */
+	assert_int_equal(c.p.fs->statfs(c.p.fs->ctx, &st), 0);
+	assert_true(st.avail_bytes < sizeof(bytes) * 4);
+	assert_int_equal(c.p.fs->unlink(c.p.fs->ctx, DYNFS_ROOT_INO, "large"),
+			 0);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	case_close(&c);
+}
+
+#define WITH_STORE(test, store) cmocka_unit_test_prestate(test, store)
 
 int main(void)
 {
@@ -111,11 +240,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    a_disk_that_fails_while_room_is_counted_does_not_fill_the_pool),
-		cmocka_unit_test_prestate(
-		    a_disk_that_went_away_unnoticed_does_not_stop_writes,
-		    segment),
-		cmocka_unit_test_prestate(
-		    a_disk_that_went_away_unnoticed_does_not_stop_writes, dir),
+		WITH_STORE(a_disk_that_went_away_unnoticed_does_not_stop_writes,
+			   segment),
+		WITH_STORE(a_disk_that_went_away_unnoticed_does_not_stop_writes,
+			   dir),
+		WITH_STORE(a_disk_without_its_directory_does_not_stop_writes,
+			   segment),
+		WITH_STORE(a_disk_without_its_directory_does_not_stop_writes,
+			   dir),
+		WITH_STORE(a_pool_opens_whatever_call_of_a_disk_fails, segment),
+		WITH_STORE(a_pool_opens_whatever_call_of_a_disk_fails, dir),
+		cmocka_unit_test(the_log_of_a_small_pool_stays_small),
+		WITH_STORE(what_a_full_pool_took_is_stored, segment),
+		WITH_STORE(what_a_full_pool_took_is_stored, dir),
 	};
 
 	return cmocka_run_group_tests_name("pool: cases", tests, NULL, NULL);

@@ -1,410 +1,455 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The whole core in one process on six simulated disks: random operations
- * through the view, then the power goes at a random call, or the process
- * dies (and the power goes after the pool was opened again), or all is closed; then disks go away or the index is deleted; then
- * the pool is opened again, three times for each seed.
+ * through the view, by one to three threads, while calls of up to two weak
+ * disks fail, bits flip on them, and they go away; then the power goes at a
+ * random call, or the process dies, or all is closed; then weak disks go or
+ * come back stale, or the index is deleted; then the pool is opened again,
+ * where the power may go once more; three times for each seed.
  *
  * What is there must be: names as a prefix of the operations left them, that
  * reaches the last sync that was answered; files whole if they were synced
- * and not changed since, else each block of a version since then; and all of
- * it readable.
+ * and not changed since, else each block of a version since then; all of it
+ * readable; and the metadata in agreement with itself and with each fragment
+ * on the disks that are not weak.
  */
+#include "poolaudit.h"
+#include "poolfaults.h"
 #include "poolops.h"
 #include "poolview.h"
+#include "poolwitness.h"
 
 #include <base/cleanup.h>
 #include <base/fail.h>
-#include <base/log.h>
-#include <meta/files.h>
 
-#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
-#include <cmocka.h>
+#define LIVES      3
+#define STEPS      90
+#define OPEN_CUTS  3
+#define FILL_PIECE (1u << 20)
 
-#define LIVES   3
-#define STEPS   90
-#define N_DISKS 6u
+#define TIGHT_ROOM (UINT64_C(4) << 20) /* left to actors */
 
-static const char *disk_path(unsigned i)
-{
-	static const char *const path[] = { "/d1", "/d2", "/d3",
-					    "/d4", "/d5", "/d6" };
-
-	return path[i];
-}
+static struct reg *reg;
 
 /* ---- what is there ---------------------------------------------------- */
 
-static size_t find_step(struct world *w, const struct pv_names *names)
+/* Names may have come back to what they were: one of these steps it is. */
+struct steps {
+	size_t first, last;
+};
+
+static struct steps find_steps(struct actor *a, const struct pv_names *names)
 {
 	AUTOBUF struct buf b = BUF_INIT;
+	const struct pm *m = a->m;
+	struct steps found = { .first = SIZE_MAX };
+	char where[160];
 
-	for (size_t i = w->m->n_past; i-- > w->m->synced;) {
-		if (pv_are(names, w->m, &w->m->past[i]))
-			return i;
+	for (size_t i = m->n_past; i-- > m->synced;) {
+		if (!pv_are(names, a->m, &m->past[i]))
+			continue;
+		if (found.first == SIZE_MAX)
+			found.last = i;
+		found.first = i;
 	}
-	pv_explain(names, w->m, &w->m->past[w->m->n_past - 1], &b);
-	print_error("%s", (const char *)b.data);
-	for (size_t i = w->m->synced; i-- > 0;) {
-		if (pv_are(names, w->m, &w->m->past[i]))
-			print_error("it is step %zu\n", i);
+	if (found.first != SIZE_MAX)
+		return found;
+	pv_explain(names, m, &m->past[m->n_past - 1], &b);
+	(void)fputs((const char *)b.data, stderr);
+	for (size_t i = m->synced; i-- > 0;) {
+		if (pv_are(names, a->m, &m->past[i]))
+			(void)fprintf(stderr, "it is step %zu\n", i);
 	}
-	fail_msg("DYNFS_SEED=%" PRIu64 " life %u (%s): the names are of no "
-		 "step from %zu to %zu",
-		 w->seed, w->life, w->doing, w->m->synced, w->m->n_past - 1);
-	return 0;
+	seed_fail("%s: the names of actor %u are of no step from %zu to %zu",
+		  world_where(a->w, where), a->number, m->synced,
+		  m->n_past - 1);
 }
 
-static void check_file(struct world *w, uint32_t node, size_t step,
-		       struct buf *b)
+static struct steps names_steps(struct actor *a)
 {
-	const struct pm_node *n = &w->m->node[node];
-	const char *wrong;
-	size_t off;
-	int r = pv_read_all(w->fs, n->ino, b);
+	struct pv_names names;
+	char where[160];
+	int r = pv_names(a->w->p.fs, a->root, &names);
 
 	if (r)
-		fail_msg("DYNFS_SEED=%" PRIu64 " life %u (%s): inode %" PRIu64
-			 " is not readable at %zu: %s",
-			 w->seed, w->life, w->doing, n->ino, b->len,
-			 fail_text(r));
-	wrong = pm_judge(w->m, node, step, b->data, b->len, &off);
+		seed_fail("%s: %s: %s", world_where(a->w, where), names.why,
+			  fail_text(r));
+	return find_steps(a, &names);
+}
+
+static void check_file(struct actor *a, uint32_t node, struct steps of,
+		       struct buf *b)
+{
+	const struct pm_node *n = &a->m->node[node];
+	char where[160];
+	const char *wrong;
+	size_t off;
+	int r = pv_read_all(a->w->p.fs, n->ino, b);
+
+	if (r)
+		seed_fail("%s: inode %" PRIu64 " is not readable at %zu: %s",
+			  world_where(a->w, where), n->ino, b->len,
+			  fail_text(r));
+	wrong = pm_judge(a->m, node, of.first, of.last, b->data, b->len, &off);
 	if (!wrong)
 		return;
 	for (size_t i = 0; i < n->n_v; i++)
-		print_error("  version %zu: step %zu, %zu bytes\n", i,
-			    n->v[i].step, n->v[i].len);
-	fail_msg("DYNFS_SEED=%" PRIu64 " life %u (%s): inode %" PRIu64
-		 ": %s, at %zu of %zu; names of step %zu, floor %zu at %zu",
-		 w->seed, w->life, w->doing, n->ino, wrong, off, b->len, step,
-		 n->floor_v, n->floor_step);
+		(void)fprintf(stderr, "  version %zu: step %zu, %zu bytes\n", i,
+			      n->v[i].step, n->v[i].len);
+	seed_fail("%s: inode %" PRIu64 ": %s, at %zu of %zu; names of steps "
+		  "%zu to %zu, floor %zu at %zu",
+		  world_where(a->w, where), n->ino, wrong, off, b->len,
+		  of.first, of.last, n->floor_v, n->floor_step);
+}
+
+/*
+ * What the log ended with was taken though fragments of it were lost; there
+ * is no repair yet, so from then on nothing more may happen to it.
+ */
+static void spare_the_frail(struct world *w)
+{
+	struct extents_status st;
+
+	extents_status(pool_extents(w->p.pool), &st);
+	if (st.queued_repair)
+		simos_heal(w->p.sim);
 }
 
 /* Judge everything, then take it as the model of the next life. */
-static void check_all(struct world *w)
+static void check_actor(struct actor *a)
 {
-	struct extents_status status;
-	struct pv_names names;
-	size_t step;
-	int r = pv_names(w->fs, &names);
+	struct steps of = names_steps(a);
 
-	if (r)
-		fail_msg("DYNFS_SEED=%" PRIu64 " life %u (%s): %s: %s", w->seed,
-			 w->life, w->doing, names.why, fail_text(r));
-	step = find_step(w, &names);
-	w->n_lost += (unsigned)(w->m->n_past - 1 - step);
-	for (uint32_t i = 0; i < w->m->n_nodes; i++) {
+	met(a->w, SUM_LOST, a->m->n_past - 1 - of.last);
+	for (uint32_t i = 0; i < a->m->n_nodes; i++) {
 		AUTOBUF struct buf b = BUF_INIT;
 
-		if (w->m->node[i].type == S_IFREG &&
-		    pm_links(&w->m->past[step], i))
-			check_file(w, i, step, &b);
+		if (a->m->node[i].type == S_IFREG &&
+		    pm_links(&a->m->past[of.last], i))
+			check_file(a, i, of, &b);
 	}
-	pm_restart(w->m, step);
-	for (uint32_t i = 0; i < w->m->n_nodes; i++) {
+	pm_restart(a->m, of.last);
+	for (uint32_t i = 0; i < a->m->n_nodes; i++) {
 		AUTOBUF struct buf b = BUF_INIT;
 
-		if (w->m->node[i].type != S_IFREG)
+		if (a->m->node[i].type != S_IFREG)
 			continue;
-		CHECK(w, !pv_read_all(w->fs, w->m->node[i].ino, &b));
-		pm_settle_as(w->m, i, b.data, b.len);
+		CHECK(a->w, !pv_read_all(a->w->p.fs, a->m->node[i].ino, &b));
+		pm_settle_as(a->m, i, b.data, b.len);
 	}
-	/* all was read: what is weak is known now */
-	extents_status(pool_extents(w->pool), &status);
-	w->frail = status.queued_repair;
 }
 
-/* ---- lives ------------------------------------------------------------ */
-
-static struct pool_how how_of(const struct world *w)
+static void check_all(struct world *w)
 {
-	return (struct pool_how){ .conf = w->conf,
-				  .reg = w->reg,
-				  .os = simos_os(w->sim) };
+	spare_the_frail(w);
+	for (unsigned i = 0; i < w->n_actors; i++)
+		check_actor(&w->actor[i]);
+	witness_check(w);
+	audit(w);
+}
+
+static void all_synced(struct world *w)
+{
+	for (unsigned i = 0; i < w->n_actors; i++)
+		pm_synced(w->actor[i].m);
+	witness_synced(w);
+}
+
+/* ---- opening and ending ------------------------------------------------ */
+
+static void abandon(struct world *w)
+{
+	struct extents_status st;
+
+	extents_status(pool_extents(w->p.pool), &st);
+	met(w, SUM_CHECKSUM, st.checksum_errors);
+	met(w, SUM_DEGRADED, st.degraded_writes);
+	pool_abandon(w->p.pool);
+	w->p.pool = NULL;
+}
+
+/* True: the power went meanwhile, and is back. */
+static bool open_cut_short(struct world *w)
+{
+	int r;
+
+	simos_crash_at(w->p.sim, 1 + dice(&w->rng, 250));
+	r = simpool_open(&w->p);
+	simos_crash_at(w->p.sim, 0);
+	if (!simos_is_down(w->p.sim)) {
+		CHECK(w, !r);
+		return false;
+	}
+	if (!r)
+		abandon(w);
+	CHECK(w, !simos_handles(w->p.sim));
+	faults_restart(w);
+	met(w, SUM_OPEN_CUTS, 1);
+	return true;
 }
 
 static void try_open(struct world *w)
 {
-	struct pool_how how = how_of(w);
-	int r = pool_open(&how, &w->pool);
+	char where[160];
+	int r;
 
+	for (unsigned i = 0; i < OPEN_CUTS && dice(&w->rng, 2) == 0; i++)
+		if (!open_cut_short(w))
+			return;
+	r = simpool_open(&w->p);
 	if (r)
-		fail_msg("DYNFS_SEED=%" PRIu64 " life %u (%s): open: %s",
-			 w->seed, w->life, w->doing, fail_text(r));
-	w->fs = tree_view(pool_tree(w->pool));
-}
-
-static void bring_back(struct world *w)
-{
-	for (unsigned i = 0; i < w->n_weak; i++)
-		simos_reappear(w->sim, disk_path(w->weak[i]));
-	w->away = false;
+		seed_fail("%s: open: %s", world_where(w, where), fail_text(r));
 }
 
 /*
- * With disks away it may be open who decides where the log ends: then all
+ * Without weak disks it may be open who decides where the log ends: then all
  * that was answered is readable, and they may not be written without.
  */
 static void open_pool(struct world *w)
 {
-	struct pv_names names;
-
+	if (w->worn && dice(&w->rng, 4) == 0)
+		faults_strike(w);
 	try_open(w);
-	if (pool_readonly(w->pool) && (w->away || w->unsure)) {
-		CHECK(w, !pv_names(w->fs, &names));
-		if (w->away)
-			(void)find_step(w, &names);
-		pool_abandon(w->pool);
-		if (w->unsure)
-			simos_crash(w->sim, SIMOS_LOSE, 0);
-		bring_back(w);
+	if (pool_readonly(w->p.pool) && w->worn) {
+		for (unsigned i = 0; i < w->n_actors; i++)
+			(void)names_steps(&w->actor[i]);
+		abandon(w);
+		simos_heal(w->p.sim);
+		faults_bring_back(w);
 		try_open(w);
 	}
-	w->unsure = false;
-	CHECK(w, !pool_readonly(w->pool));
+	CHECK(w, !pool_readonly(w->p.pool));
 }
 
-static void make_config(struct world *w)
+/* How it ends; the names say what the checks after it are about. */
+static void end_life(struct world *w)
 {
-	static const char text[] =
-	    "pool = { name = \"sim\"; extent-size = \"64K\"; disks = (\n"
-	    " { path = \"/d1\"; }, { path = \"/d2\"; }, { path = \"/d3\"; },\n"
-	    " { path = \"/d4\"; }, { path = \"/d5\"; }, { path = \"/d6\"; }\n"
-	    "); };\n"
-	    "metadata = { engine = { plugin = \"mem\"; }; copies = 3;\n"
-	    "  memory = \"16M\"; };\n"
-	    "policies = { default = \"ec\"; ec = { k = 4; m = 2;\n"
-	    "  checksum = \"xxh3\"; }; };\n"
-	    "frontends = ( );\n"
-	    "limits = { memory = \"64M\"; threads = 2; };\n";
-	const char *sets[3] = {
+	uint64_t how = dice(&w->rng, 8);
+	int r;
+
+	if (simos_is_down(w->p.sim)) {
+		w->doing = "power cut";
+		met(w, SUM_CUTS, 1);
+		abandon(w);
+		faults_restart(w);
+	} else if (how < 2) {
+		w->doing = "kill";
+		abandon(w);
+		if (simos_is_down(w->p.sim))
+			faults_restart(w);
+		simos_crash_at(w->p.sim, 0);
+	} else if (how < 4) {
+		w->doing = "close";
+		r = pool_close(w->p.pool);
+		w->p.pool = NULL;
+		/* the index is not needed, and a weak disk may have it */
+		if (!(r && w->worn) && answered(&w->actor[0], r, "close"))
+			all_synced(w);
+		faults_restart(w);
+	} else {
+		w->doing = "power cut while idle";
+		abandon(w);
+		faults_restart(w);
+	}
+	CHECK(w, !simos_handles(w->p.sim));
+	simos_heal(w->p.sim);
+}
+
+/* ---- lives ------------------------------------------------------------- */
+
+static void *actor_main(void *arg)
+{
+	struct actor *a = (struct actor *)arg;
+	struct world *w = a->w;
+	bool first = a == w->actor;
+	unsigned cut = first && dice(&w->rng, 2)
+			   ? (unsigned)dice(&w->rng, a->steps)
+			   : STEPS;
+
+	for (a->step = 0; a->step < a->steps && !simos_is_down(w->p.sim);
+	     a->step++) {
+		if (a->step == cut)
+			simos_crash_at(w->p.sim, 1 + dice(&w->rng, 250));
+		if (first && dice(&w->rng, 25) == 0)
+			faults_strike(w);
+		actor_step(a);
+	}
+	actor_release(a);
+	return NULL;
+}
+
+static void live(struct world *w)
+{
+	w->doing = "operations";
+	witness_start(w);
+	for (unsigned i = 0; i < w->n_actors; i++)
+		w->actor[i].steps = 1 + (unsigned)dice(&w->rng, STEPS);
+	for (unsigned i = 1; i < w->n_actors; i++)
+		CHECK(w, !pthread_create(&w->actor[i].thread, NULL, actor_main,
+					 &w->actor[i]));
+	(void)actor_main(&w->actor[0]);
+	for (unsigned i = 1; i < w->n_actors; i++)
+		(void)pthread_join(w->actor[i].thread, NULL);
+	witness_stop(w);
+}
+
+static void actor_new(struct world *w, unsigned i)
+{
+	static const struct dynfs_caller who = { .uid = 0 };
+	const struct dynfs_fs_view *fs = w->p.fs;
+	struct actor *a = &w->actor[i];
+	struct dynfs_attr at;
+	char name[8];
+
+	(void)snprintf(name, sizeof(name), "a%u", i);
+	CHECK(w, !fs->mkdir(fs->ctx, DYNFS_ROOT_INO, name, 0755, &who, &at));
+	fs->forget(fs->ctx, at.ino, 1);
+	*a = (struct actor){ .w = w,
+			     .number = i,
+			     .rng = w->seed * 11 + i,
+			     .root = at.ino,
+			     .m = pm_new(at.ino) };
+}
+
+/* Something else takes nearly all of the room. */
+static void fill(struct world *w)
+{
+	static const struct dynfs_caller who = { .uid = 0 };
+	static uint8_t piece[FILL_PIECE];
+	const struct dynfs_fs_view *fs = w->p.fs;
+	struct dynfs_statfs st;
+	struct dynfs_attr at;
+	uint64_t end = 0;
+
+	CHECK(w, !fs->create(fs->ctx, DYNFS_ROOT_INO, "filler", 0600, O_RDWR,
+			     &who, &at));
+	CHECK(w, !fs->statfs(fs->ctx, &st));
+	for (; end + TIGHT_ROOM < st.avail_bytes; end += sizeof(piece))
+		CHECK(w, !pv_write(fs, at.ino, end, piece, sizeof(piece)));
+	fs->release(fs->ctx, at.ino, O_RDWR);
+	fs->forget(fs->ctx, at.ino, 1);
+}
+
+static void begin(struct world *w)
+{
+	const char *sets[] = {
 		w->seed / 2 % 2 ? "metadata.group-ms=2"
 				: "metadata.group-ms=1000",
 		w->seed % 2 ? "store.plugin=dir" : "store.plugin=segment",
 		"store.segment-size=4M",
 	};
 
-	CHECK(w, !conf_parse(text, sizeof(text) - 1, "/sim.conf", sets,
-			     w->seed % 2 ? 2 : 3, &w->conf));
-}
-
-static void begin(struct world *w)
-{
-	struct pool_how how;
-
 	w->doing = "create";
 	w->rng = w->seed * 0x9e3779b97f4a7c15u;
-	w->sim = simos_new(w->seed);
-	CHECK(w, w->sim);
-	make_config(w);
-	for (unsigned i = 0; i < N_DISKS; i++)
-		CHECK(w, !simos_limit(w->sim, disk_path(i), 1u << 30));
-	/* a disk may fail a sync, or two go away: no more than two are lost */
 	w->n_weak = (unsigned)(w->seed % 3);
-	w->weak[0] = (unsigned)dice(w, N_DISKS);
+	w->n_actors = 1 + (unsigned)(w->seed / 3 % ACTORS_MAX);
+	/* a disk that goes takes away room that was promised */
+	w->tight = !w->n_weak && dice(&w->rng, 3) == 0;
+	w->crowded = dice(&w->rng, 4) == 0;
+	w->weak[0] = (unsigned)dice(&w->rng, SIMPOOL_DISKS);
 	w->weak[1] =
-	    (w->weak[0] + 1 + (unsigned)dice(w, N_DISKS - 1)) % N_DISKS;
-	how = how_of(w);
-	CHECK(w, !pool_create(&how));
-	open_pool(w);
-	w->m = pm_new(DYNFS_ROOT_INO);
+	    (w->weak[0] + 1 + (unsigned)dice(&w->rng, SIMPOOL_DISKS - 1)) %
+	    SIMPOOL_DISKS;
+	simpool_new(&w->p, reg, w->seed, w->tight ? "16M" : NULL, sets,
+		    w->seed % 2 ? 2 : 3);
+	CHECK(w, !simpool_create(&w->p));
+	CHECK(w, !simpool_open(&w->p));
+	for (unsigned i = 0; i < w->n_actors; i++)
+		actor_new(w, i);
+	witness_new(w);
+	if (w->tight)
+		fill(w);
+	CHECK(w, !pool_sync(w->p.pool));
 }
 
-static void restart(struct world *w)
+static void remove_below(struct world *w, uint64_t root)
 {
-	enum simos_survival how = dice(w, 4) ? SIMOS_COIN : SIMOS_LOSE;
+	const struct dynfs_fs_view *fs = w->p.fs;
+	struct pv_names names;
 
-	simos_crash_at(w->sim, 0);
-	if (simos_is_down(w->sim)) {
-		w->n_cuts++;
-		simos_restart(w->sim, how, dice(w, UINT64_MAX));
-	} else {
-		simos_crash(w->sim, how, dice(w, UINT64_MAX));
+	CHECK(w, !pv_names(fs, root, &names));
+	/* directories come before what is in them */
+	for (size_t i = names.n; i-- > 0;) {
+		const struct pv_entry *e = &names.e[i];
+
+		CHECK(w, S_ISDIR(e->attr.mode)
+			     ? !fs->rmdir(fs->ctx, e->parent, e->name)
+			     : !fs->unlink(fs->ctx, e->parent, e->name));
 	}
 }
 
-/* How it ends; the names say what the checks after it are about. */
-static void end_life(struct world *w)
+/* Nothing is kept of what is removed, though nothing else has room. */
+static void remove_all(struct world *w)
 {
-	uint64_t how = dice(w, 8);
-	int r;
-
-	if (simos_is_down(w->sim) && how > 2) {
-		w->doing = "power cut";
-		pool_abandon(w->pool);
-		restart(w);
-	} else if (simos_is_down(w->sim) || how < 2) {
-		w->doing = "kill";
-		/* nothing that it would still do on its way out */
-		simos_crash_at(w->sim, 1);
-		pool_abandon(w->pool);
-		simos_restart(w->sim, SIMOS_CACHED, 0);
-		w->killed = true;
-	} else if (how < 4) {
-		w->doing = "close";
-		r = pool_close(w->pool);
-		if (answered(w, r, "close"))
-			pm_synced(w->m);
-		restart(w);
-	} else {
-		w->doing = "power cut while idle";
-		pool_abandon(w->pool);
-		restart(w);
-	}
-	w->pool = NULL;
-	CHECK(w, !simos_handles(w->sim));
-	simos_heal(w->sim);
+	w->doing = "removal of everything";
+	for (unsigned i = 0; i < w->n_actors; i++)
+		remove_below(w, w->actor[i].root);
+	remove_below(w, DYNFS_ROOT_INO);
+	audit_empty(w);
 }
 
-static void change_disks(struct world *w)
+static void run_seed(uint64_t seed, uint64_t sums[SEEDS_SUMS])
 {
-	if (w->away) {
-		bring_back(w);
-	} else if (w->n_weak && !w->frail && dice(w, 2)) {
-		for (unsigned i = 0; i < w->n_weak; i++)
-			CHECK(w, !simos_vanish(w->sim, disk_path(w->weak[i]),
-					       dice(w, 2) ? -EIO : -ENOENT));
-		w->away = true;
-	}
-	if (dice(w, 4))
-		return;
-	for (unsigned i = 0; i < N_DISKS; i++) {
-		char path[32];
+	struct world *w = (struct world *)calloc(1, sizeof(*w));
 
-		(void)snprintf(path, sizeof(path), "%s/index", disk_path(i));
-		(void)tree_remove(simos_os(w->sim), path);
-	}
-}
-
-static void live(struct world *w)
-{
-	unsigned steps = 1 + (unsigned)dice(w, STEPS);
-	unsigned cut = dice(w, 2) ? (unsigned)dice(w, steps) : STEPS;
-	/* with two weak disks a third would be one too many */
-	unsigned bad =
-	    w->n_weak < 2 && dice(w, 3) == 0 ? (unsigned)dice(w, steps) : STEPS;
-
-	for (w->step = 0; w->step < steps && !simos_is_down(w->sim);
-	     w->step++) {
-		if (w->step == cut)
-			simos_crash_at(w->sim, 1 + dice(w, 250));
-		if (w->step == bad)
-			CHECK(w, !simos_fail_sync(
-				     w->sim,
-				     disk_path((unsigned)dice(w, N_DISKS))));
-		do_something(w);
-	}
-}
-
-/* Half of the disks can not make durable what a killed process left there. */
-static void fail_settling(struct world *w)
-{
-	for (unsigned i = w->seed % 2; i < N_DISKS; i += 2)
-		CHECK(w, !simos_inject(w->sim, &(struct simos_fault){
-						   .call = SIMOS_SYNCFS,
-						   .prefix = disk_path(i),
-						   .nth = 1,
-						   .times = 1,
-						   .err = -EIO }));
-	w->unsure = true;
-}
-
-/* What the pool came up with after a kill must not be in caches only. */
-static void cut_after_kill(struct world *w)
-{
-	w->killed = false;
-	w->doing = "power cut after a kill";
-	simos_crash_at(w->sim, 1);
-	pool_abandon(w->pool);
-	simos_restart(w->sim, SIMOS_LOSE, 0);
-	open_pool(w);
-	check_all(w);
-}
-
-static void run_seed(struct world *w)
-{
+	if (!w)
+		abort();
+	w->seed = seed;
+	w->sums = sums;
 	begin(w);
 	for (w->life = 0; w->life < LIVES; w->life++) {
 		live(w);
 		end_life(w);
-		change_disks(w);
-		if (w->killed && !w->away && dice(w, 2))
-			fail_settling(w);
+		faults_between(w);
 		open_pool(w);
 		check_all(w);
-		if (w->killed)
-			cut_after_kill(w);
 	}
 	w->doing = "close at the end";
-	pm_synced(w->m);
-	CHECK(w, !pool_close(w->pool));
-	simos_crash(w->sim, SIMOS_LOSE, 1);
+	all_synced(w);
+	CHECK(w, !pool_sync(w->p.pool));
+	CHECK(w, !pool_close(w->p.pool) || w->worn);
+	simos_crash(w->p.sim, SIMOS_LOSE, 1);
 	open_pool(w);
 	check_all(w);
-	CHECK(w, !pool_close(w->pool));
-	CHECK(w, !simos_handles(w->sim));
-	pm_free(w->m);
-	conf_free(w->conf);
-	simos_free(w->sim);
-}
-
-static uint64_t number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static void what_was_answered_survives_all_that_may_happen(void **state)
-{
-	uint64_t first =
-	    number_from("DYNFS_SEED", (uint64_t)time(NULL) % 100000000);
-	uint64_t n =
-	    number_from("DYNFS_SEEDS", number_from("DYNFS_SEED", 0) ? 1 : 40);
-	struct world sum = { .doing = "start" };
-
-	(void)state;
-	print_message("DYNFS_SEED=%" PRIu64 " DYNFS_SEEDS=%" PRIu64 "\n", first,
-		      n);
-	CHECK(&sum, !reg_open(NULL, &sum.reg));
-	for (uint64_t i = 0; i < n; i++) {
-		struct world w = { .seed = first + i, .reg = sum.reg };
-
-		run_seed(&w);
-		sum.n_cuts += w.n_cuts;
-		sum.n_lost += w.n_lost;
-	}
-	reg_close(sum.reg);
-	print_message("%u power cuts in the middle, %u steps lost\n",
-		      sum.n_cuts, sum.n_lost);
-	/* or nothing was put to the test */
-	assert_true(n < 40 || (sum.n_cuts && sum.n_lost));
-}
-
-static void print_line(int level, const char *area, const char *text)
-{
-	(void)level;
-	print_message("# %s: %s\n", area, text);
+	remove_all(w);
+	CHECK(w, !pool_close(w->p.pool) || w->worn);
+	CHECK(w, !simos_handles(w->p.sim));
+	for (unsigned i = 0; i < w->n_actors; i++)
+		pm_free(w->actor[i].m);
+	witness_free(w);
+	simpool_free(&w->p);
+	free(w);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-		    what_was_answered_survives_all_that_may_happen),
+	static const struct seeds_how how = {
+		.name = "pool simulation",
+		.n = 120,
+		.run = run_seed,
+		.met = { [SUM_CUTS] = "power cuts",
+			 [SUM_OPEN_CUTS] = "while opening",
+			 [SUM_LOST] = "steps lost",
+			 [SUM_FAULTS] = "faults",
+			 [SUM_FLIPS] = "flipped bits",
+			 [SUM_CHECKSUM] = "wrong pieces seen",
+			 [SUM_DEGRADED] = "degraded writes",
+			 [SUM_FULL] = "times full",
+			 [SUM_READS] = "reads beside writes",
+			 [SUM_FRAGMENTS] = "fragments verified",
+			 [SUM_CHECKPOINT] = "checkpoints" },
 	};
+	int r;
 
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe) */
-	if (getenv("DYNFS_TEST_VERBOSE"))
-		log_set(print_line, DYNFS_DEBUG);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (reg_open(NULL, &reg))
+		return 1;
+	r = seeds_main(&how);
+	reg_close(reg);
+	return r;
 }
