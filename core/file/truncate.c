@@ -266,11 +266,12 @@ static int cut_rest(struct inode *in, uint64_t first)
 	struct files *f = in->files;
 	struct key key = key_intent(in->ino, INTENT_CUT);
 	AUTOBATCH struct batch b;
-	int r = cut_slices(f, in->ino, first, in->rec.sequence);
+	int r;
 
+	batch_init(&b);
+	r = cut_slices(f, in->ino, first, in->rec.sequence);
 	if (r < 0)
 		return r;
-	batch_init(&b);
 	batch_delete(&b, key.data, key.len);
 	return meta_commit(f->how.meta, &b, NULL);
 }
