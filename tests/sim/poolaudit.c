@@ -146,7 +146,7 @@ static uint32_t queued_mask(struct audit *a, struct extent_id id)
 	return rec.mask;
 }
 
-static bool may_be_bad(const struct world *w, uint32_t id)
+static bool is_weak(const struct world *w, uint32_t id)
 {
 	const struct disk *k = disks_find(pool_disks(w->p.pool), id);
 
@@ -155,6 +155,18 @@ static bool may_be_bad(const struct world *w, uint32_t id)
 		if (!strcmp(k->path, simpool_disk(w->weak[i])))
 			return true;
 	return false;
+}
+
+/*
+ * What is on a weak disk may be out of reach, or flipped; but that its calls
+ * fail is no reason to lose there what was answered.
+ */
+static bool may_be_bad(const struct audit *a, uint32_t id)
+{
+	const struct disk *k = disks_find(pool_disks(a->w->p.pool), id);
+
+	return is_weak(a->w, id) && (a->w->flips || a->w->away[0] ||
+				     a->w->away[1] || !disk_writable(k));
 }
 
 static void see_fragment(struct audit *a, const struct extent_rec *rec,
@@ -172,7 +184,7 @@ static void see_fragment(struct audit *a, const struct extent_rec *rec,
 		if (rec->fragments[j].disk == f->disk)
 			extent_wrong(a, a->id, "has two on one disk");
 	io.buf = buf;
-	if (!may_be_bad(a->w, f->disk) &&
+	if (!may_be_bad(a, f->disk) &&
 	    (fragio_read(a->x, e, &io, 1) || io.result))
 		extent_wrong(a, a->id, "has a bad fragment that nobody knows");
 	xentry_free(e);
@@ -197,7 +209,7 @@ static int see_extent(void *ctx, const void *key, size_t key_len,
 	queued = queued_mask(a, a->id);
 	for (uint32_t i = 0; i < rec.k + rec.m; i++)
 		a->w->frail |= (queued & 1u << i) && rec.fragments[i].disk &&
-			       !may_be_bad(a->w, rec.fragments[i].disk);
+			       !is_weak(a->w, rec.fragments[i].disk);
 	a->n_weak += there(a, key_repair(a->id));
 	a->at_risk += there(a, key_repair(a->id)) ? rec.plain_len : 0;
 	if ((rec.flags & EXTENT_DEGRADED) && !there(a, key_repair(a->id)))

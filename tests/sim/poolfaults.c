@@ -62,6 +62,8 @@ static void flip(struct world *w, const char *disk)
 	char path[PATH_LEN];
 	uint64_t size;
 
+	if (!w->flips)
+		return;
 	(void)snprintf(path, sizeof(path), "%s%s", disk,
 		       dice(&w->rng, 2) ? "/store" : "");
 	size = pick_file(w, path);

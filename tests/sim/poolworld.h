@@ -59,6 +59,7 @@ struct world {
 	bool away[2]; /* now */
 	bool worn;    /* something went wrong with a weak one */
 	bool frail;   /* a cut took fragments from others, too */
+	bool flips;   /* bits of weak ones do, so their fragments may be bad */
 	bool tight;   /* small disks, which fill up */
 	bool crowded; /* witnesses read while others write */
 	struct witness *witness;

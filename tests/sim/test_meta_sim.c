@@ -8,6 +8,7 @@
  */
 #include "simdisks.h"
 #include "simmodel.h"
+#include "simseeds.h"
 
 #include <base/cleanup.h>
 #include <base/fail.h>
@@ -19,22 +20,21 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#include <cmocka.h>
 
 #define GENERATIONS 6
+
+enum { SUM_CRASHES, SUM_REPLAYS, SUM_DROPS, SUM_FIXUPS };
+
+static struct reg *reg;
 
 struct world {
 	uint64_t seed;
 	atomic_uint_fast64_t rng;
 	struct simos *sim;
-	struct reg *reg;
+	uint64_t *sums;
 	struct disks *disks;
 	struct meta *meta;
 	uint32_t missing;     /* the disk that is away; 0 */
@@ -45,7 +45,7 @@ struct world {
 	uint64_t answered; /* the last sync that returned 0 */
 	uint32_t next_slot;
 	uint64_t next_value;
-	unsigned n_fixups, n_replays, n_drops, n_crashes;
+	unsigned n_fixups;
 };
 
 static uint64_t dice(struct world *w, uint64_t n)
@@ -61,8 +61,8 @@ static uint64_t dice(struct world *w, uint64_t n)
 static void check(const struct world *w, bool ok, const char *what, int line)
 {
 	if (!ok)
-		fail_msg("DYNFS_SEED=%" PRIu64 ": %s (line %d): %s", w->seed,
-			 what, line, fail_text(0));
+		seed_fail("DYNFS_SEED=%" PRIu64 ": %s (line %d): %s", w->seed,
+			  what, line, fail_text(0));
 }
 #define CHECK(w, cond) check(w, cond, #cond, __LINE__)
 
@@ -238,7 +238,7 @@ static int open_meta(struct world *w, bool create, bool readonly)
 {
 	struct meta_how how = {
 		.os = simos_os(w->sim),
-		.reg = w->reg,
+		.reg = reg,
 		.disks = w->disks,
 		.engine_plugin = "mem",
 		.copies = 3,
@@ -426,7 +426,7 @@ static void stop(struct world *w)
 		if (!meta_close(w->meta) && last > w->answered)
 			w->answered = last;
 	} else {
-		w->n_crashes++;
+		w->sums[SUM_CRASHES]++;
 		simos_crash_at(w->sim, 1);
 		meta_abandon(w->meta);
 	}
@@ -598,8 +598,8 @@ static void reopen(struct world *w)
 	CHECK(w, !st.readonly);
 	end = meta_confirmed_number(w->meta);
 	compare_at(w, end);
-	w->n_replays += st.replayed > 0;
-	w->n_drops += st.dropped > 0;
+	w->sums[SUM_REPLAYS] += st.replayed > 0;
+	w->sums[SUM_DROPS] += st.dropped > 0;
 	model_cut(&w->model, end);
 	w->answered = end;
 }
@@ -621,11 +621,12 @@ static void cut_and_reopen(struct world *w)
 	compare_at(w, meta_confirmed_number(w->meta));
 }
 
-static void run_seed(struct world *w)
+static void run_seed(uint64_t seed, uint64_t sums[SEEDS_SUMS])
 {
+	struct world world = { .seed = seed, .rng = seed, .sums = sums };
+	struct world *w = &world;
 	int r;
 
-	w->rng = w->seed;
 	w->sim = simos_new(w->seed);
 	(void)pthread_mutex_init(&w->lock, NULL);
 	CHECK(w, w->sim && !simdisks_create(w->sim));
@@ -641,60 +642,28 @@ static void run_seed(struct world *w)
 		work(w);
 		stop(w);
 	}
+	sums[SUM_FIXUPS] += w->n_fixups;
 	simos_free(w->sim);
 	model_done(&w->model);
 	(void)pthread_mutex_destroy(&w->lock);
 }
 
-static uint64_t number_from(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static void no_answered_group_is_ever_lost(void **state)
-{
-	uint64_t first =
-	    number_from("DYNFS_SEED", (uint64_t)time(NULL) % 100000000);
-	uint64_t n = number_from("DYNFS_SEEDS", getenv("DYNFS_SEED") ? 1 : 300);
-	struct world sum = { 0 };
-
-	(void)state;
-	print_message("DYNFS_SEED=%" PRIu64 " DYNFS_SEEDS=%" PRIu64 "\n", first,
-		      n);
-	CHECK(&sum, !reg_open(NULL, &sum.reg));
-	for (uint64_t i = 0; i < n; i++) {
-		struct world w = { .seed = first + i, .reg = sum.reg };
-
-		run_seed(&w);
-		sum.n_fixups += w.n_fixups;
-		sum.n_replays += w.n_replays;
-		sum.n_drops += w.n_drops;
-		sum.n_crashes += w.n_crashes;
-	}
-	print_message("%u crashes, %u replays, %u with dropped groups, "
-		      "%u fix-ups\n",
-		      sum.n_crashes, sum.n_replays, sum.n_drops, sum.n_fixups);
-	reg_close(sum.reg);
-	/* a run that met none of these would have proved little */
-	if (n >= 100)
-		assert_true(sum.n_fixups && sum.n_drops && sum.n_replays);
-}
-
-static void print_line(int level, const char *area, const char *text)
-{
-	(void)level;
-	print_message("# %s: %s\n", area, text);
-}
-
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_answered_group_is_ever_lost),
+	static const struct seeds_how how = {
+		.name = "simulation of the metadata",
+		.n = 300,
+		.run = run_seed,
+		.met = { [SUM_CRASHES] = "crashes",
+			 [SUM_REPLAYS] = "replays",
+			 [SUM_DROPS] = "with dropped groups",
+			 [SUM_FIXUPS] = "fix-ups" },
 	};
+	int r;
 
-	if (getenv("DYNFS_TEST_VERBOSE"))
-		log_set(print_line, DYNFS_DEBUG);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (reg_open(NULL, &reg))
+		return 1;
+	r = seeds_main(&how);
+	reg_close(reg);
+	return r;
 }

@@ -108,19 +108,6 @@ static void check_file(struct actor *a, uint32_t node, struct steps of,
 		  of.first, of.last, n->floor_v, n->floor_step);
 }
 
-/*
- * What the log ended with was taken though fragments of it were lost; there
- * is no repair yet, so from then on nothing more may happen to it.
- */
-static void spare_the_frail(struct world *w)
-{
-	struct extents_status st;
-
-	extents_status(pool_extents(w->p.pool), &st);
-	if (st.queued_repair)
-		simos_heal(w->p.sim);
-}
-
 /* Judge everything, then take it as the model of the next life. */
 static void check_actor(struct actor *a)
 {
@@ -147,7 +134,8 @@ static void check_actor(struct actor *a)
 
 static void check_all(struct world *w)
 {
-	spare_the_frail(w);
+	/* what the log ended with may be frail: it is spared from here on */
+	simos_heal(w->p.sim);
 	for (unsigned i = 0; i < w->n_actors; i++)
 		check_actor(&w->actor[i]);
 	witness_check(w);
@@ -352,6 +340,7 @@ static void begin(struct world *w)
 	/* a disk that goes takes away room that was promised */
 	w->tight = !w->n_weak && dice(&w->rng, 3) == 0;
 	w->crowded = dice(&w->rng, 4) == 0;
+	w->flips = dice(&w->rng, 2) == 0;
 	w->weak[0] = (unsigned)dice(&w->rng, SIMPOOL_DISKS);
 	w->weak[1] =
 	    (w->weak[0] + 1 + (unsigned)dice(&w->rng, SIMPOOL_DISKS - 1)) %
