@@ -134,6 +134,11 @@ static int do_syncdir(const struct dynfs_os *os, const char *path)
 	FORWARD(os, int, syncdir, path);
 }
 
+static int do_syncfs(const struct dynfs_os *os, const char *path)
+{
+	FORWARD(os, int, syncfs, path);
+}
+
 static int do_list(const struct dynfs_os *os, const char *path,
 		   int (*each)(void *ctx, const char *name, uint32_t type),
 		   void *ctx)
@@ -194,6 +199,7 @@ void disk_os_init(struct disk_in *k)
 		.now_ns = do_now_ns,
 		.wall_ns = do_wall_ns,
 		.random = do_random,
+		.syncfs = do_syncfs,
 	};
 }
 
