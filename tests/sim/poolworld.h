@@ -18,6 +18,7 @@
 /* What a seed met, added up. */
 enum world_sum {
 	SUM_CUTS,       /* power cuts in the middle of operations */
+	SUM_KILLS,      /* of the process */
 	SUM_OPEN_CUTS,  /* in the middle of opening */
 	SUM_LOST,       /* steps that a cut took back */
 	SUM_FAULTS,     /* calls made to fail, disks gone while in use */
@@ -60,6 +61,8 @@ struct world {
 	bool worn;    /* something went wrong with a weak one */
 	bool frail;   /* a cut took fragments from others, too */
 	bool flips;   /* bits of weak ones do, so their fragments may be bad */
+	bool killed;  /* what it left may be in caches only */
+	bool unsure;  /* and some disks can not make it durable */
 	bool tight;   /* small disks, which fill up */
 	bool crowded; /* witnesses read while others write */
 	struct witness *witness;

@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define SEEDS_SUMS 12u
+#define SEEDS_SUMS 16u
 
 struct seeds_how {
 	const char *name;

@@ -90,10 +90,13 @@ static int start(struct lab *lab)
 	struct pool_how how = how_of(lab);
 	int r = pool_exists(&how);
 
-	if (!r && lab->first)
-		r = pool_create_first(&how, "/d1", 0, NULL, 0);
-	else if (!r)
+	if (!r && lab->first) {
+		r = pool_create_first(&how, "/d1", 0, NULL, 0, &lab->pool);
+		if (!r)
+			r = pool_close(lab->pool);
+	} else if (!r) {
 		r = pool_create(&how);
+	}
 	return r < 0 ? r : pool_open(&how, &lab->pool);
 }
 
@@ -120,7 +123,8 @@ static bool start_cut(struct lab *lab, uint64_t nth, enum simos_survival how)
 static size_t count_names(struct lab *lab)
 {
 	struct pv_names names;
-	int r = pv_names(tree_view(pool_tree(lab->pool)), &names);
+	int r =
+	    pv_names(tree_view(pool_tree(lab->pool)), DYNFS_ROOT_INO, &names);
 
 	if (r)
 		fail_msg("names: %s: %s", names.why, fail_text(r));

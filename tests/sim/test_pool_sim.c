@@ -3,9 +3,10 @@
  * The whole core in one process on six simulated disks: random operations
  * through the view, by one to three threads, while calls of up to two weak
  * disks fail, bits flip on them, and they go away; then the power goes at a
- * random call, or the process dies, or all is closed; then weak disks go or
- * come back stale, or the index is deleted; then the pool is opened again,
- * where the power may go once more; three times for each seed.
+ * random call, or the process dies (and the power goes after the pool was
+ * opened again), or all is closed; then weak disks go or come back stale, or
+ * the index is deleted; then the pool is opened again, where the power may go
+ * once more; three times for each seed.
  *
  * What is there must be: names as a prefix of the operations left them, that
  * reaches the last sync that was answered; files whole if they were synced
@@ -22,6 +23,7 @@
 #include <base/cleanup.h>
 #include <base/fail.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -162,6 +164,14 @@ static void abandon(struct world *w)
 	w->p.pool = NULL;
 }
 
+/* Nothing survives that was not made durable. */
+static void power_goes(struct world *w)
+{
+	simos_crash_at(w->p.sim, 1);
+	abandon(w);
+	simos_restart(w->p.sim, SIMOS_LOSE, 0);
+}
+
 /* True: the power went meanwhile, and is back. */
 static bool open_cut_short(struct world *w)
 {
@@ -204,7 +214,11 @@ static void open_pool(struct world *w)
 	if (w->worn && dice(&w->rng, 4) == 0)
 		faults_strike(w);
 	try_open(w);
-	if (pool_readonly(w->p.pool) && w->worn) {
+	if (w->unsure) {
+		w->unsure = false;
+		power_goes(w);
+		try_open(w);
+	} else if (pool_readonly(w->p.pool) && w->worn) {
 		for (unsigned i = 0; i < w->n_actors; i++)
 			(void)names_steps(&w->actor[i]);
 		abandon(w);
@@ -215,23 +229,48 @@ static void open_pool(struct world *w)
 	CHECK(w, !pool_readonly(w->p.pool));
 }
 
+/* Half of the disks can not make durable what a killed process left there. */
+static void fail_settling(struct world *w)
+{
+	for (unsigned i = w->seed % 2; i < SIMPOOL_DISKS; i += 2)
+		CHECK(w, !simos_inject(w->p.sim, &(struct simos_fault){
+						     .call = SIMOS_SYNCFS,
+						     .prefix = simpool_disk(i),
+						     .nth = 1,
+						     .times = 1,
+						     .err = -EIO }));
+	w->unsure = true;
+}
+
+/* What the pool came up with after a kill must not be in caches only. */
+static void cut_after_kill(struct world *w)
+{
+	w->killed = false;
+	w->doing = "power cut after a kill";
+	power_goes(w);
+	open_pool(w);
+	check_all(w);
+}
+
 /* How it ends; the names say what the checks after it are about. */
 static void end_life(struct world *w)
 {
 	uint64_t how = dice(&w->rng, 8);
 	int r;
 
-	if (simos_is_down(w->p.sim)) {
+	if (simos_is_down(w->p.sim) && how > 2) {
 		w->doing = "power cut";
 		met(w, SUM_CUTS, 1);
 		abandon(w);
 		faults_restart(w);
-	} else if (how < 2) {
+	} else if (simos_is_down(w->p.sim) || how < 2) {
 		w->doing = "kill";
+		/* nothing that it would still do on its way out */
+		simos_crash_at(w->p.sim, 1);
 		abandon(w);
-		if (simos_is_down(w->p.sim))
-			faults_restart(w);
-		simos_crash_at(w->p.sim, 0);
+		simos_restart(w->p.sim, SIMOS_CACHED, 0);
+		w->killed = true;
+		met(w, SUM_KILLS, 1);
 	} else if (how < 4) {
 		w->doing = "close";
 		r = pool_close(w->p.pool);
@@ -396,8 +435,12 @@ static void run_seed(uint64_t seed, uint64_t sums[SEEDS_SUMS])
 		live(w);
 		end_life(w);
 		faults_between(w);
+		if (w->killed && !w->worn && dice(&w->rng, 2))
+			fail_settling(w);
 		open_pool(w);
 		check_all(w);
+		if (w->killed)
+			cut_after_kill(w);
 	}
 	w->doing = "close at the end";
 	all_synced(w);
@@ -423,6 +466,7 @@ int main(void)
 		.n = 120,
 		.run = run_seed,
 		.met = { [SUM_CUTS] = "power cuts",
+			 [SUM_KILLS] = "kills",
 			 [SUM_OPEN_CUTS] = "while opening",
 			 [SUM_LOST] = "steps lost",
 			 [SUM_FAULTS] = "faults",

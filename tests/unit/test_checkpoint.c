@@ -57,7 +57,7 @@ static void make(const struct dynfs_os *os, struct disk *k, struct ckpt *c)
 		put_file(os, &c->files[i], i);
 	}
 	assert_int_equal(os->syncdir(os, c->path), 0);
-	assert_int_equal(ckpt_seal(os, c, &pool), 0);
+	assert_int_equal(ckpt_seal(os, c, NULL, &pool), 0);
 }
 
 static bool is_there(const struct dynfs_os *os, struct disk *k,
