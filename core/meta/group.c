@@ -186,7 +186,9 @@ int meta_sync(struct meta *m, uint64_t number)
 {
 	AUTOLOCK(&m->lock);
 
-	if (m->open && number >= m->open->number) {
+	if (!m->open)
+		return 0; /* read-only: there is nothing else */
+	if (number >= m->open->number) {
 		/* nothing in it: what was before it is meant */
 		if (!m->open->n_ops)
 			number = m->open->number - 1;

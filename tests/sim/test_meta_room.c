@@ -3,7 +3,7 @@
  * Back-pressure with tiny limits: batches are committed under a lock that the
  * hook for a failed sync wants, too, while every sync of a store fails.  Should
  * a commit wait for room, the commit thread would wait for the lock, and
- * nobody would ever go on.
+ * nobody would ever go on.  And: who only reads waits for nobody.
  */
 #include "simdisks.h"
 
@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_S  60
+#define PATIENCE_S  30
 #define WRITERS     3
 #define ROUNDS      60
 #define GROUP_BYTES 4096u
@@ -94,7 +94,7 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-static void open_room(struct room *w, struct reg *reg)
+static void open_meta(struct room *w, struct reg *reg, bool create)
 {
 	struct meta_how how = {
 		.reg = reg,
@@ -104,18 +104,37 @@ static void open_room(struct room *w, struct reg *reg)
 		.group_bytes = GROUP_BYTES,
 		.group_ns = 1000000,
 		.log_bytes = 1u << 30,
-		.create = true,
+		.create = create,
+		.readonly = !create,
 		.hooks = { .ctx = w, .sync_failed = hook_sync_failed },
 	};
 
-	w->sim = simos_new(1);
-	assert_non_null(w->sim);
-	(void)pthread_mutex_init(&w->lock, NULL);
-	assert_int_equal(simdisks_create(w->sim), 0);
 	assert_int_equal(simdisks_open(w->sim, &w->disks), 0);
 	how.os = simos_os(w->sim);
 	how.disks = w->disks;
 	assert_int_equal(meta_open(&how, &w->meta), 0);
+}
+
+static void close_meta(struct room *w)
+{
+	assert_int_equal(meta_close(w->meta), 0);
+	simdisks_close(w->disks);
+}
+
+static void open_room(struct room *w, struct reg *reg)
+{
+	w->sim = simos_new(1);
+	assert_non_null(w->sim);
+	(void)pthread_mutex_init(&w->lock, NULL);
+	assert_int_equal(simdisks_create(w->sim), 0);
+	open_meta(w, reg, true);
+}
+
+static void close_room(struct room *w)
+{
+	close_meta(w);
+	(void)pthread_mutex_destroy(&w->lock);
+	simos_free(w->sim);
 }
 
 static void
@@ -153,10 +172,26 @@ a_commit_never_waits_for_the_thread_that_wants_its_lock(void **state)
 	assert_true(atomic_load(&w.n_waits) > 10);
 	/* the limit, and what each that was let in may add */
 	assert_true(w.most < 4 * (4 * GROUP_BYTES + WRITERS * 3 * BATCH_BYTES));
-	assert_int_equal(meta_close(w.meta), 0);
-	simdisks_close(w.disks);
-	(void)pthread_mutex_destroy(&w.lock);
-	simos_free(w.sim);
+	close_room(&w);
+	reg_close(reg);
+}
+
+static void a_sync_of_a_readonly_pool_has_nothing_to_wait_for(void **state)
+{
+	struct room w = { .most = 0 };
+	struct reg *reg;
+
+	(void)state;
+	assert_int_equal(reg_open(NULL, &reg), 0);
+	open_room(&w, reg);
+	assert_int_equal(put_one(&w, 1), 0);
+	close_meta(&w);
+	open_meta(&w, reg, false);
+	(void)alarm(PATIENCE_S);
+	assert_int_equal(meta_sync(w.meta, meta_open_number(w.meta)), 0);
+	assert_int_equal(meta_admit(w.meta), -EROFS);
+	(void)alarm(0);
+	close_room(&w);
 	reg_close(reg);
 }
 
@@ -165,6 +200,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    a_commit_never_waits_for_the_thread_that_wants_its_lock),
+		cmocka_unit_test(
+		    a_sync_of_a_readonly_pool_has_nothing_to_wait_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
