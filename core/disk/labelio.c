@@ -237,7 +237,7 @@ int label_create_fd(const struct dynfs_os *os, const char *dir, struct label *l,
 
 int label_create(const struct dynfs_os *os, const char *dir, struct label *l)
 {
-	int fd, r = label_create_fd(os, dir, l, &fd);
+	int fd = -1, r = label_create_fd(os, dir, l, &fd);
 
 	if (!r)
 		(void)os->close(os, fd); /* synced */

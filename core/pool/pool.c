@@ -200,7 +200,8 @@ static int pool_open_on(const struct pool_how *how,
 		(void)strncpy(text, fail_text(r), sizeof(text) - 1);
 		text[sizeof(text) - 1] = '\0';
 		(void)pool_take_down(p, true);
-		return fail(r, "%s", text);
+		(void)fail(r, "%s", text);
+		return r;
 	}
 	*ret = p;
 	return 0;

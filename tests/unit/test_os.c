@@ -166,6 +166,17 @@ static void names_are_made_listed_and_removed(void **state)
 	assert_int_equal(os->list(os, path_a, count_name, &n), -ENOENT);
 }
 
+static void a_whole_file_system_is_synced_or_says_that_it_can_not(void **state)
+{
+	const struct dynfs_os *os = os_real();
+	int r = os->syncfs(os, dir);
+
+	(void)state;
+	/* the second where the test runs on a file system in user space */
+	assert_true(r == 0 || r == -EOPNOTSUPP);
+	assert_int_equal(os->syncfs(os, path_b), -ENOENT);
+}
+
 static void space_clocks_and_random_numbers_answer(void **state)
 {
 	const struct dynfs_os *os = os_real();
@@ -192,6 +203,7 @@ int main(void)
 		T(a_lock_excludes_another_handle_of_the_same_process),
 		T(punching_gives_blocks_back),
 		T(names_are_made_listed_and_removed),
+		T(a_whole_file_system_is_synced_or_says_that_it_can_not),
 		T(space_clocks_and_random_numbers_answer),
 	};
 
