@@ -211,6 +211,26 @@ static void what_is_no_store_is_refused(void **state)
 	}
 }
 
+static void a_marker_of_another_version_refuses_the_dir_store(void **state)
+{
+	struct rig *r = *state;
+	struct iovec v = { (char[]){ "dynfs store dir 2\n" }, 18 };
+	char path[128];
+	int fd;
+
+	/* what the segment store does is in test_segment */
+	if (strcmp(r->name, "dir") != 0)
+		skip();
+	rig_close(r);
+	(void)snprintf(path, sizeof(path), "%s/store.dynfs", r->path);
+	fd = r->os->open(r->os, path, DYNFS_OS_RDWR, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(r->os->pwritev(r->os, fd, &v, 1, 0), 18);
+	assert_int_equal(r->os->close(r->os, fd), 0);
+	assert_int_equal(rig_open(r, 0), -EOPNOTSUPP);
+	assert_int_equal(rig_open(r, DYNFS_STORE_OPEN_RDONLY), -EOPNOTSUPP);
+}
+
 static void a_read_only_store_writes_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -535,6 +555,7 @@ int main(int argc, char **argv)
 		T(a_free_may_be_repeated),
 		T(fragments_outlive_a_clean_close),
 		T(what_is_no_store_is_refused),
+		T(a_marker_of_another_version_refuses_the_dir_store),
 		T(a_read_only_store_writes_nothing),
 		T(a_full_store_says_so_and_takes_more_after_frees),
 		T(free_space_is_a_promise),
