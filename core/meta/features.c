@@ -35,8 +35,10 @@ static int row_check(const char *kind, size_t kind_len, const void *value,
 
 	if (!err)
 		err = rd_end(&r);
-	for (size_t i = 0; i < kind_len && i + 1 < sizeof(shown); i++)
-		shown[i] = kind[i] > ' ' && kind[i] <= '~' ? kind[i] : '?';
+	memset(shown, '?', kind_len < 16 ? kind_len : 16);
+	for (size_t i = 0; i < kind_len && i < 16; i++)
+		if (kind[i] > ' ' && kind[i] <= '~')
+			shown[i] = kind[i];
 	(void)snprintf(what, sizeof(what), "the kind '%s' of metadata", shown);
 	if (err == -EUCLEAN)
 		(void)fail(err, "the record of the features of %s is damaged",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A file of the commit log, scanned on a simulated disk, and the true log out
- * of it.  Each input is tried as it is, with all sums made right, and with
+ * of it.  An input is tried as it is, or with all sums made right, or with
  * numbers and chains made right, too.
  */
 #include "fuzz.h"
@@ -118,19 +118,20 @@ static void scan(const uint8_t *data, size_t len)
 
 void fuzz_run(const uint8_t *data, size_t len)
 {
+	/* one of the ways for each input, always the same: time is short */
+	uint8_t how[SUM128_LEN], *fixed;
 	struct log_head h;
-	uint8_t *fixed;
 
+	sum128(data, len, how);
 	(void)log_unseal(data, len, &h);
-	scan(data, len);
-	if (len < LOG_BLOCK)
+	if (len < LOG_BLOCK || how[0] % 8 == 0) {
+		scan(data, len);
 		return;
+	}
 	fixed = fuzz_alloc(len);
 	memcpy(fixed, data, len);
 	fix_head(fixed);
-	fix_records(fixed, len, false);
-	scan(fixed, len);
-	fix_records(fixed, len, true);
+	fix_records(fixed, len, how[1] % 2);
 	scan(fixed, len);
 	free(fixed);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The segment store on hostile files.  An input is a superblock (two slots)
- * and a segment behind it; it is laid into a store as an open and as a sealed
- * segment, which is opened for reading and for writing, listed, and of which
+ * and a segment behind it; it is laid into a store as an open or a sealed
+ * segment, which is opened for reading or for writing, listed, and of which
  * all that is listed is read and freed.  The plugin's sources are compiled in,
  * so that the fuzzer sees their branches.
  */
@@ -193,16 +193,18 @@ static void fix(uint8_t *p, size_t len)
 
 void fuzz_run(const uint8_t *data, size_t len)
 {
+	/* one of the ways for each input, always the same: time is short */
+	uint64_t how = XXH3_64bits(data, len);
 	uint8_t *fixed;
 
-	open_store(data, len, false, false);
-	if (len <= SUPER)
+	if (len <= SUPER || how % 8 == 0) {
+		open_store(data, len, how & 8, how & 16);
 		return;
+	}
 	fixed = fuzz_alloc(len);
 	memcpy(fixed, data, len);
 	fix(fixed, len);
-	for (int how = 0; how < 4; how++)
-		open_store(fixed, len, how & 1, how & 2);
+	open_store(fixed, len, how & 8, how & 16);
 	free(fixed);
 }
 

@@ -206,6 +206,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	fuzz_seeds(keep, NULL);
+	FUZZ_MUST(n_inputs);
 	for (size_t i = 0; i < n_inputs; i++)
 		run_copy(inputs[i].data, inputs[i].len);
 	run_mutations(runs);
