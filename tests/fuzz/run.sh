@@ -33,7 +33,7 @@ for name in "$@"; do
 done
 # shellcheck disable=SC2086 # a list of words
 cmake --build build/fuzz --parallel 2 --target $programs >/dev/null || {
-	echo "no programs of libFuzzer: is clang there, and its runtime?" >&2
+	echo "no programs of libFuzzer; packaging/packages.sh fuzz installs it" >&2
 	exit 77
 }
 
