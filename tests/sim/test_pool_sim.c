@@ -35,7 +35,7 @@
 #define OPEN_CUTS  3
 #define FILL_PIECE (1u << 20)
 
-#define TIGHT_ROOM (UINT64_C(4) << 20) /* left to actors */
+#define TIGHT_ROOM (UINT64_C(3) << 19) /* left to actors */
 
 static struct reg *reg;
 
@@ -463,7 +463,7 @@ int main(void)
 {
 	static const struct seeds_how how = {
 		.name = "pool simulation",
-		.n = 120,
+		.n = 100,
 		.run = run_seed,
 		.met = { [SUM_CUTS] = "power cuts",
 			 [SUM_KILLS] = "kills",
