@@ -1,56 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "poolfaults.h"
 
+#include "simpick.h"
+
 #include <meta/files.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PATH_LEN 256u
-
-/* One entry of a directory, by chance. */
-struct pick {
-	uint64_t *rng;
-	char name[128];
-	unsigned n;
-};
-
-static int pick_name(void *ctx, const char *name, uint32_t type)
-{
-	struct pick *p = (struct pick *)ctx;
-
-	(void)type;
-	if (strlen(name) < sizeof(p->name) && dice(p->rng, ++p->n) == 0)
-		(void)snprintf(p->name, sizeof(p->name), "%s", name);
-	return 0;
-}
-
-/* Down to a file, which is not always one; its size, 0: none. */
-static uint64_t pick_file(struct world *w, char path[PATH_LEN])
-{
-	const struct dynfs_os *os = simos_os(w->p.sim);
-
-	for (unsigned depth = 0; depth < 5; depth++) {
-		struct dynfs_os_stat st;
-		struct pick p = { .rng = &w->rng };
-		size_t len = strlen(path);
-
-		if (os->stat(os, path, &st))
-			return 0;
-		if (st.type == DYNFS_OS_FILE)
-			return st.size_bytes;
-		if (os->list(os, path, pick_name, &p) || !p.n ||
-		    len + strlen(p.name) + 2 > PATH_LEN)
-			return 0;
-		(void)snprintf(path + len, PATH_LEN - len, "/%s", p.name);
-	}
-	return 0;
-}
-
 static void note(const struct world *w, const char *what, const char *path)
 {
-	char text[PATH_LEN + 100];
+	char text[SIMPICK_PATH + 100];
 
 	(void)snprintf(text, sizeof(text), "life %u: %s: %s", w->life, what,
 		       path);
@@ -59,21 +20,13 @@ static void note(const struct world *w, const char *what, const char *path)
 
 static void flip(struct world *w, const char *disk)
 {
-	char path[PATH_LEN];
-	uint64_t size;
+	char path[SIMPICK_PATH];
 
 	if (!w->flips)
 		return;
 	(void)snprintf(path, sizeof(path), "%s%s", disk,
 		       dice(&w->rng, 2) ? "/store" : "");
-	size = pick_file(w, path);
-	if (!size)
-		return;
-	/* much of a long file is room that was never used */
-	if (dice(&w->rng, 2) && size > 100000)
-		size = 100000;
-	if (!simos_flip(w->p.sim, path, dice(&w->rng, size),
-			(unsigned)dice(&w->rng, 8))) {
+	if (simpick_flip(w->p.sim, path, dice(&w->rng, UINT64_MAX))) {
 		note(w, "a bit flips", path);
 		met(w, SUM_FLIPS, 1);
 	}

@@ -8,6 +8,7 @@
  */
 #include "simdisks.h"
 #include "simmodel.h"
+#include "simpick.h"
 #include "simseeds.h"
 
 #include <base/cleanup.h>
@@ -26,7 +27,7 @@
 
 #define GENERATIONS 6
 
-enum { SUM_CRASHES, SUM_REPLAYS, SUM_DROPS, SUM_FIXUPS };
+enum { SUM_CRASHES, SUM_REPLAYS, SUM_DROPS, SUM_FIXUPS, SUM_WITHOUT };
 
 static struct reg *reg;
 
@@ -443,45 +444,12 @@ static void stop(struct world *w)
 		    dice(w, UINT64_MAX));
 }
 
-struct pick {
-	char path[64];
-	unsigned n;
-	struct world *w;
-};
-
-static int pick_name(void *ctx, const char *name, uint32_t type)
+static void flip_below(struct world *w, uint32_t id, const char *what)
 {
-	struct pick *p = (struct pick *)ctx;
+	char path[SIMPICK_PATH];
 
-	(void)type;
-	if (dice(p->w, ++p->n) == 0)
-		(void)snprintf(p->path, sizeof(p->path), "%s", name);
-	return 0;
-}
-
-/* A random name below dir, as a path; empty: none. */
-static void pick_below(struct world *w, char *dir, size_t len)
-{
-	const struct dynfs_os *os = simos_os(w->sim);
-	struct pick p = { .w = w };
-	size_t n = strlen(dir);
-
-	(void)os->list(os, dir, pick_name, &p);
-	if (p.n)
-		(void)snprintf(dir + n, len - n, "/%s", p.path);
-	else
-		dir[0] = 0;
-}
-
-static void flip_in(struct world *w, const char *path)
-{
-	const struct dynfs_os *os = simos_os(w->sim);
-	struct dynfs_os_stat st;
-
-	if (!path[0] || os->stat(os, path, &st) || !st.size_bytes)
-		return;
-	(void)simos_flip(w->sim, path, dice(w, st.size_bytes),
-			 (unsigned)dice(w, 8));
+	(void)snprintf(path, sizeof(path), "%s/%s", simdisks_path(id), what);
+	(void)simpick_flip(w->sim, path, dice(w, UINT64_MAX));
 }
 
 /* Break what one disk holds; the others have to make up for it. */
@@ -503,24 +471,14 @@ static void damage(struct world *w)
 		return;
 	switch (dice(w, 4)) {
 	case 0:
-		if (!tears(w) || w->torn++)
-			break;
-		(void)snprintf(path, sizeof(path), "%s/checkpoint",
-			       simdisks_path(id));
-		pick_below(w, path, sizeof(path));
-		if (path[0])
-			pick_below(w, path, sizeof(path));
-		flip_in(w, path);
+		if (tears(w) && !w->torn++)
+			flip_below(w, id, "checkpoint");
 		break;
 	case 1:
-		(void)snprintf(path, sizeof(path), "%s/log", simdisks_path(id));
-		pick_below(w, path, sizeof(path));
-		flip_in(w, path);
+		flip_below(w, id, "log");
 		break;
 	case 2:
-		(void)snprintf(path, sizeof(path), "%s/index/map",
-			       simdisks_path(id));
-		flip_in(w, path);
+		flip_below(w, id, "index");
 		break;
 	default:
 		if (tears(w))
@@ -565,6 +523,40 @@ static void close_again(struct world *w)
 	w->disks = NULL;
 }
 
+/*
+ * Two disks are away for a while.  It may not open, or for reading only; but
+ * if it opens, then not at an old end because who knows better is away.
+ */
+static void open_without_two(struct world *w)
+{
+	uint32_t ids[2] = { 1 + (uint32_t)dice(w, SIM_DISKS),
+			    1 + (uint32_t)dice(w, SIM_DISKS) };
+	struct meta_status st = { .readonly = true };
+	uint64_t end;
+
+	if (w->missing || tears(w))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		(void)simos_vanish(w->sim, simdisks_path(ids[i]), -EIO);
+	if (!simdisks_open(w->sim, &w->disks) && !open_meta(w, false, false))
+		meta_status(w->meta, &st);
+	if (!st.readonly) {
+		end = meta_confirmed_number(w->meta);
+		compare_at(w, end);
+		model_cut(&w->model, end);
+		w->answered = end;
+		w->sums[SUM_WITHOUT]++;
+	}
+	if (w->meta)
+		meta_abandon(w->meta);
+	w->meta = NULL;
+	simdisks_close(w->disks);
+	w->disks = NULL;
+	simos_crash(w->sim, SIMOS_COIN, dice(w, UINT64_MAX));
+	for (unsigned i = 0; i < 2; i++)
+		simos_reappear(w->sim, simdisks_path(ids[i]));
+}
+
 static void reopen(struct world *w)
 {
 	struct meta_status st;
@@ -574,6 +566,8 @@ static void reopen(struct world *w)
 		simos_reappear(w->sim, simdisks_path(w->missing));
 		w->missing = 0;
 	}
+	if (dice(w, 3) == 0)
+		open_without_two(w);
 	CHECK(w, !simdisks_open(w->sim, &w->disks));
 	damage(w);
 	simdisks_close(w->disks);
@@ -657,7 +651,8 @@ int main(void)
 		.met = { [SUM_CRASHES] = "crashes",
 			 [SUM_REPLAYS] = "replays",
 			 [SUM_DROPS] = "with dropped groups",
-			 [SUM_FIXUPS] = "fix-ups" },
+			 [SUM_FIXUPS] = "fix-ups",
+			 [SUM_WITHOUT] = "opened without two disks" },
 	};
 	int r;
 
