@@ -177,6 +177,9 @@ struct extent_state {     /* of one extent now */
 int extent_state(struct extents *x, const struct extent_rec *r,
 		 struct extent_state *ret);
 
+/* Fragments wait to be freed on disks that are here. */
+bool extents_frees(struct extents *x);
+
 struct extents_status {
 	uint64_t queued_repair, queued_free;
 	uint64_t reads, writes, degraded_reads, degraded_writes;

@@ -199,7 +199,6 @@ static uint32_t reclaim_take(struct extents *x, struct list *due)
 			break;
 		list_remove(l);
 		list_push(due, l);
-		x->n_frees--;
 		n++;
 	}
 	return n;
@@ -215,8 +214,9 @@ static void *reclaim_main(void *arg)
 	(void)pthread_mutex_lock(&x->free_lock);
 	while (!x->free_stop) {
 		struct timespec pause = { 0, RECLAIM_PAUSE_NS };
+		uint32_t n = reclaim_take(x, &due);
 
-		if (!reclaim_take(x, &due)) {
+		if (!n) {
 			(void)pthread_cond_wait(&x->free_wake, &x->free_lock);
 			continue;
 		}
@@ -224,12 +224,22 @@ static void *reclaim_main(void *arg)
 		reclaim_round(x, &due);
 		while ((l = list_pop(&due)))
 			free(container_of(l, struct pending_free, link));
+		(void)pthread_mutex_lock(&x->free_lock);
+		x->n_frees -= n;
+		(void)pthread_mutex_unlock(&x->free_lock);
 		/* let some come together: each round costs a sync */
 		(void)nanosleep(&pause, NULL);
 		(void)pthread_mutex_lock(&x->free_lock);
 	}
 	(void)pthread_mutex_unlock(&x->free_lock);
 	return NULL;
+}
+
+bool extents_frees(struct extents *x)
+{
+	AUTOLOCK(&x->free_lock);
+
+	return x->free_running && x->n_frees;
 }
 
 static int reclaim_load(void *ctx, const void *key, size_t key_len,

@@ -134,6 +134,13 @@ struct file_extent { /* one row of `extent list` */
 int file_map(struct inode *in,
 	     int (*each)(void *ctx, const struct file_extent *row), void *ctx);
 
+/*
+ * There is no room, but what was deleted may be about to give some back: true,
+ * after a pause, when the caller should look again; false at last.  looks
+ * begins at 0.  No lock is held.
+ */
+bool files_room_comes(struct files *f, unsigned *looks);
+
 struct files_status {
 	uint64_t inodes, dirty_bytes, memory_bytes;
 };

@@ -110,6 +110,7 @@ struct files {
 	uint64_t dirty_bytes, dirty_limit;
 	bool stop, abandon, pressure;
 	struct list gone; /* struct dirty: inodes to be reclaimed */
+	unsigned n_gone;  /* and those that just are */
 
 	pthread_mutex_t spare_lock;
 	struct spare *spares;

@@ -22,6 +22,8 @@
 #define FAILURES_MAX  10u
 #define ROOM_CHECK_NS 100000000u
 #define ROOM_PLENTY   (256ull << 20)
+#define ROOM_PAUSE_NS 20000000
+#define ROOM_LOOKS    250u
 
 void dirty_add(struct files *f, uint64_t bytes)
 {
@@ -71,6 +73,7 @@ void work_gone(struct inode *in)
 		return;
 	d->queued = true;
 	inode_hold(in);
+	f->n_gone++;
 	list_push(&f->gone, &d->link);
 	(void)pthread_cond_signal(&f->work);
 }
@@ -190,6 +193,7 @@ static void work_reclaim(struct files *f, struct list *l)
 	reclaim_inode(in);
 	inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
+	f->n_gone--;
 }
 
 static void work_wait(struct files *f)
@@ -316,24 +320,53 @@ static void admit_wait(struct files *f)
 	f->pressure = false;
 }
 
+bool files_room_comes(struct files *f, unsigned *looks)
+{
+	struct timespec pause = { 0, ROOM_PAUSE_NS };
+	bool comes;
+
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	comes = f->n_gone && !f->stop;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	comes = comes || extents_frees(f->how.extents);
+	/* a second look: the kernel lets go of a file a moment after its name */
+	*looks += comes ? 1 : ROOM_LOOKS / 2;
+	if (*looks >= ROOM_LOOKS)
+		return false;
+	(void)nanosleep(&pause, NULL);
+	return true;
+}
+
 /*
  * What is dirty takes room that nobody has accounted for exactly yet: near
- * the end it is flushed first, and the disks are asked again.
+ * the end it is flushed first, and the disks are asked again (-EAGAIN).
  */
+static int admit(struct files *f, uint64_t bytes, unsigned tries)
+{
+	uint64_t room = room_left(f);
+
+	AUTOLOCK(&f->dirty_lock);
+	if (f->stop)
+		return -EROFS;
+	if (f->dirty_bytes <= f->dirty_limit && f->dirty_bytes + bytes <= room)
+		return 0;
+	if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
+			     (!f->dirty_bytes || tries >= 100)))
+		return -ENOSPC;
+	admit_wait(f);
+	return -EAGAIN;
+}
+
 int write_admit(struct files *f, uint64_t bytes)
 {
-	for (unsigned tries = 0;; ++tries) {
-		uint64_t room = room_left(f);
+	unsigned looks = 0;
 
-		AUTOLOCK(&f->dirty_lock);
-		if (f->stop)
-			return -EROFS;
-		if (f->dirty_bytes <= f->dirty_limit &&
-		    f->dirty_bytes + bytes <= room)
-			return 0;
-		if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
-				     (!f->dirty_bytes || tries >= 100)))
-			return -ENOSPC;
-		admit_wait(f);
+	for (unsigned tries = 0;; ++tries) {
+		int r = admit(f, bytes, tries);
+
+		if (r == -EAGAIN ||
+		    (r == -ENOSPC && files_room_comes(f, &looks)))
+			continue;
+		return r;
 	}
 }

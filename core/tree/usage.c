@@ -196,11 +196,22 @@ static void room_ask(struct tree *t)
 	room->known = true;
 }
 
-int tree_room_check(struct tree *t)
+static bool has_room(struct tree *t, bool fresh)
 {
 	AUTOLOCK(&t->room.lock);
+	t->room.known = t->room.known && !fresh;
 	room_ask(t);
-	return t->room.free_bytes > t->room.reserve_bytes ? 0 : -ENOSPC;
+	return t->room.free_bytes > t->room.reserve_bytes;
+}
+
+int tree_room_check(struct tree *t)
+{
+	unsigned looks = 0;
+
+	while (!has_room(t, looks > 0))
+		if (!files_room_comes(t->files, &looks))
+			return -ENOSPC;
+	return 0;
 }
 
 int view_statfs(void *ctx, struct dynfs_statfs *ret)

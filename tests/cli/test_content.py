@@ -186,6 +186,21 @@ class Full(cli.Case):
                 stdout=subprocess.PIPE).stdout.split()[0])
             self.assertLess(used, 96 * MIB)
 
+    def test_what_is_deleted_makes_room_for_who_writes_next(self):
+        pool = self.make_pool(n=3, policy="erasure:2+1", limit="64M")
+        mnt = self.mount(pool)
+        done = self.fill(mnt + "/big")
+        os.unlink(mnt + "/big")
+        with open(mnt + "/next", "wb") as f:
+            f.write(bytes(done // 2))
+        os.truncate(mnt + "/next", 0)
+        os.mkdir(mnt + "/folder")
+        with open(mnt + "/next", "ab") as f:
+            f.write(bytes(done * 3 // 4))
+        os.unlink(mnt + "/next")
+        os.rmdir(mnt + "/folder")
+        self.umount(pool)
+
     def tmpfs(self, i, size):
         path = self.path(f"real{i}")
         os.mkdir(path)

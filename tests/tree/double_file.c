@@ -284,6 +284,13 @@ void inode_attr(struct inode *in, struct dynfs_attr *ret)
 }
 
 /* Never the same twice, so that tests can tell before from after. */
+bool files_room_comes(struct files *f, unsigned *looks)
+{
+	(void)f;
+	(void)looks;
+	return false;
+}
+
 struct dynfs_time files_now(struct files *f)
 {
 	int64_t tick = atomic_fetch_add(&f->tick, 1) + 1;
