@@ -182,6 +182,24 @@ static int init_policy(struct options *o, const char *text,
 	return 0;
 }
 
+static void init_say(const struct options *o, const struct init *in)
+{
+	json_t *reply;
+
+	if (!o->json) {
+		(void)printf(
+		    "%s/pool.conf is written.  Next:\n"
+		    "  dynfs disk add --pool %s PATH    for each disk\n"
+		    "  dynfs mount --pool %s --mountpoint DIR\n",
+		    o->pool, o->pool, o->pool);
+		return;
+	}
+	reply =
+	    json_pack("{so}", "config", json_sprintf("%s/pool.conf", in->dir));
+	print_json(reply);
+	json_decref(reply);
+}
+
 int verb_init(struct options *o, int argc, char **argv)
 {
 	struct init in = { 0 };
@@ -203,16 +221,8 @@ int verb_init(struct options *o, int argc, char **argv)
 	conf.n_disks = in.n_disks;
 	conf_write_default(&conf, &text);
 	r = buf_error(&text) < 0 ? -ENOMEM : init_write(in.dir, &text);
+	if (r >= 0)
+		init_say(o, &in);
 	init_done(&in);
-	if (r < 0)
-		return complain(o, r, EXIT_FAILED);
-	if (o->json)
-		(void)printf("{\"config\": \"%s/pool.conf\"}\n", o->pool);
-	else
-		(void)printf(
-		    "%s/pool.conf is written.  Next:\n"
-		    "  dynfs disk add --pool %s PATH    for each disk\n"
-		    "  dynfs mount --pool %s --mountpoint DIR\n",
-		    o->pool, o->pool, o->pool);
-	return EXIT_OK;
+	return r < 0 ? complain(o, r, EXIT_FAILED) : EXIT_OK;
 }

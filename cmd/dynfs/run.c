@@ -566,6 +566,8 @@ int verb_umount(struct options *o, int argc, char **argv)
 		wait_for_end(pidfd);
 	if (pidfd >= 0)
 		(void)close(pidfd);
+	if (r >= 0 && o->json)
+		print_json(reply);
 	json_decref(reply);
 	json_decref(args);
 	conf_free(conf);

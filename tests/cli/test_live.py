@@ -3,6 +3,7 @@
 """Disks that are added and given up on a mounted pool, under load."""
 import hashlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -206,6 +207,65 @@ class Live(cli.Case):
         self.mount(pool)
         self.good("disk", "label", "--pool", pool, "2", "tier=")
         self.assertEqual(self.rows(pool)[1]["labels"], ["domain=shelf"])
+        self.umount(pool)
+
+    def test_every_command_that_changes_something_answers_in_json(self):
+        reply = self.good("init", "--pool", 'odd "name"', "--name", "odd",
+                          "--policy", "replica:2", "--json").json()
+        self.assertEqual(reply["config"], self.path('odd "name"/pool.conf'))
+        pool = self.path('odd "name"')
+        for i in (1, 2, 3):
+            got = self.good("add-disk", "--pool", pool, "--limit", "256M",
+                            f"d{i}", "--json").json()
+            self.assertEqual(got["id"], i)
+        mnt = self.path("mnt")
+        os.mkdir(mnt)
+        reply = self.good("mount", "--pool", pool, "--mountpoint", "mnt",
+                          "--json").json()
+        self.assertEqual((reply["pool"], reply["mountpoint"]), ("odd", mnt))
+        pid = self.dynfs("status", "--pool", pool, "--json").json()["pid"]
+        with open(mnt + "/file", "wb") as f:
+            f.write(b"x")
+        self.assertEqual(self.good("sync", "--pool", pool, "--json").json(),
+                         {})
+        self.assertEqual(self.good("disk", "label", "--pool", pool, "1",
+                                   "a=b", "--json").json()["labels"], ["a=b"])
+        self.assertEqual(self.good("fail-disk", "--pool", pool, "d3",
+                                   "--json").json()["state"], "failed")
+        reply = self.good("umount", "--pool", pool, "--json").json()
+        self.assertEqual(reply["pid"], pid)
+        # it is over, though perhaps nobody has asked for its exit code yet
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                self.assertIn(" Z ", f.read())
+        except FileNotFoundError:
+            pass
+        reply = self.dynfs("umount", "--pool", pool, "--json").json()
+        self.assertEqual(reply["error"]["errno"], "ENOTCONN")
+
+    def test_who_waits_at_a_terminal_is_told_and_a_script_is_not(self):
+        pool = self.make_pool(n=2, policy="replica:2")
+        self.mount(pool)
+        pid = self.dynfs("status", "--pool", pool, "--json").json()["pid"]
+        ours, theirs = os.openpty()
+        log = self.write("said", "")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with open(log, "wb") as f:
+                running = [subprocess.Popen([cli.BIN, "sync", "--pool", pool],
+                                            stderr=to) for to in (theirs, f)]
+            time.sleep(3.5)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        for p in running:
+            self.assertEqual(p.wait(timeout=60), 0)
+        said = os.read(ours, 4096).decode()
+        self.assertRegex(said, r"dynfs: the daemon is at it; 2 s.*; 3 s")
+        # and the line is taken away at the end
+        self.assertTrue(said.endswith("\r\x1b[K"), repr(said))
+        self.assertEqual(os.path.getsize(log), 0)
+        os.close(ours)
+        os.close(theirs)
         self.umount(pool)
 
     def test_shared_devices_are_warned_about_once(self):
