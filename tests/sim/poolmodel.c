@@ -2,8 +2,10 @@
 /*
  * A version is a whole copy of the content: files are small here, and nothing
  * is easier to trust.  A block of a crashed file may come from any version
- * since the last sync, so what is judged is each block alone; the size lies
- * between those of the versions, for a long write may be committed in parts.
+ * since the last sync, so what is judged is each block alone, and where writes
+ * begin or end inside of one, each part of it: nothing orders writes to
+ * different bytes.  The size lies between those of the versions, for a long
+ * write may be committed in parts.
  */
 #include "poolmodel.h"
 
@@ -19,11 +21,14 @@ static void *must(void *p)
 	return p;
 }
 
-static void push(struct pm *m, struct pm_node *n, uint8_t *data, size_t len)
+/* It is new from off to end. */
+static void push(struct pm *m, struct pm_node *n, uint8_t *data, size_t len,
+		 size_t off, size_t end)
 {
 	n->v = (struct pm_version *)must(
 	    realloc(n->v, (n->n_v + 1) * sizeof(*n->v)));
-	n->v[n->n_v++] = (struct pm_version){ data, len, m->n_past - 1 };
+	n->v[n->n_v++] =
+	    (struct pm_version){ data, len, m->n_past - 1, off, end };
 }
 
 /* Only the newest stays. */
@@ -126,7 +131,7 @@ uint32_t pm_add(struct pm *m, uint32_t type, uint64_t ino, uint64_t generation,
 	(void)snprintf(n->target, sizeof(n->target), "%s", target);
 	m->now.xattr[m->n_nodes] = 0;
 	if (type == S_IFREG) {
-		push(m, n, (uint8_t *)must(calloc(1, 1)), 0);
+		push(m, n, (uint8_t *)must(calloc(1, 1)), 0, 0, 0);
 		n->v[0].step = 0;
 	}
 	return m->n_nodes++;
@@ -211,12 +216,15 @@ void pm_write(struct pm *m, uint32_t node, size_t off, const void *data,
 	uint8_t *copy = resized(v, whole);
 
 	memcpy(copy + off, data, len);
-	push(m, &m->node[node], copy, whole);
+	push(m, &m->node[node], copy, whole, off, off + len);
 }
 
 void pm_truncate(struct pm *m, uint32_t node, size_t len)
 {
-	push(m, &m->node[node], resized(pm_newest(m, node), len), len);
+	size_t was = pm_newest(m, node)->len;
+
+	push(m, &m->node[node], resized(pm_newest(m, node), len), len,
+	     was < len ? was : len, was < len ? len : was);
 }
 
 void pm_settled(struct pm *m, uint32_t node)
@@ -238,10 +246,27 @@ void pm_settled_next(struct pm *m, uint32_t node)
 }
 
 /* It must reach that far itself: the size never runs ahead of the bytes. */
-static bool has_block(const struct pm_version *v, const uint8_t *data,
-		      size_t off, size_t n)
+static bool has_part(const struct pm_version *v, const uint8_t *data,
+		     size_t off, size_t end)
 {
-	return off + n <= v->len && memcmp(v->data + off, data, n) == 0;
+	return end <= v->len &&
+	       memcmp(v->data + off, data + off, end - off) == 0;
+}
+
+/* Up to the next end of a block, or edge of a write of these versions. */
+static size_t part_end(const struct pm_node *n, size_t from, size_t to,
+		       size_t off, size_t len)
+{
+	size_t end = off - off % PM_BLOCK + PM_BLOCK;
+
+	end = end < len ? end : len;
+	for (size_t i = from + 1; i < to; i++) {
+		if (n->v[i].off > off && n->v[i].off < end)
+			end = n->v[i].off;
+		if (n->v[i].end > off && n->v[i].end < end)
+			end = n->v[i].end;
+	}
+	return end;
 }
 
 const char *pm_judge(const struct pm *m, uint32_t node, size_t first,
@@ -261,15 +286,15 @@ const char *pm_judge(const struct pm *m, uint32_t node, size_t first,
 	*ret_off = len;
 	if (len < least || len > most)
 		return "its size is of no version";
-	for (size_t off = 0; off < len; off += PM_BLOCK) {
-		size_t part = len - off < PM_BLOCK ? len - off : PM_BLOCK;
+	for (size_t off = 0, end; off < len; off = end) {
 		size_t i = from;
 
-		while (i < to && !has_block(&n->v[i], data + off, off, part))
+		end = part_end(n, from, to, off, len);
+		while (i < to && !has_part(&n->v[i], data, off, end))
 			i++;
 		*ret_off = off;
 		if (i == to)
-			return "a block is of no version";
+			return "a part of a block is of no version";
 	}
 	return NULL;
 }
@@ -281,6 +306,6 @@ void pm_settle_as(struct pm *m, uint32_t node, const uint8_t *data, size_t len)
 
 	if (len)
 		memcpy(copy, data, len);
-	push(m, n, copy, len);
+	push(m, n, copy, len, 0, len);
 	collapse(n);
 }

@@ -18,7 +18,8 @@
 struct pm_version {
 	uint8_t *data; /* owned */
 	size_t len;
-	size_t step; /* of the names, when it was written */
+	size_t step;     /* of the names, when it was written */
+	size_t off, end; /* where it may differ from the version before */
 };
 
 struct pm_node {

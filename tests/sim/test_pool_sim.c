@@ -172,7 +172,7 @@ static void power_goes(struct world *w)
 	simos_restart(w->p.sim, SIMOS_LOSE, 0);
 }
 
-/* True: the power went meanwhile, and is back. */
+/* True: the power went meanwhile, or right after, and is back. */
 static bool open_cut_short(struct world *w)
 {
 	int r;
@@ -180,10 +180,9 @@ static bool open_cut_short(struct world *w)
 	simos_crash_at(w->p.sim, 1 + dice(&w->rng, 250));
 	r = simpool_open(&w->p);
 	simos_crash_at(w->p.sim, 0);
-	if (!simos_is_down(w->p.sim)) {
-		CHECK(w, !r);
+	CHECK(w, !r || simos_is_down(w->p.sim));
+	if (!simos_is_down(w->p.sim) && dice(&w->rng, 2))
 		return false;
-	}
 	if (!r)
 		abandon(w);
 	CHECK(w, !simos_handles(w->p.sim));
