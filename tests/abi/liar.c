@@ -294,6 +294,8 @@ const struct dynfs_plugin *not_an_entry(void)
 #ifdef LIAR_RUNS_EARLY
 __attribute__((constructor)) static void liar_early(void)
 {
+	/* an empty one would be optimised away */
+	__asm__ volatile("");
 	if (LIE == LOAD_CRASHES)
 		liar_crash();
 }
