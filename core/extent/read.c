@@ -284,9 +284,15 @@ int extent_read(struct extents *x, struct extent_id id, uint32_t offset,
 
 /* ---- verification of whole extents (replay) -------------------------- */
 
+/* True: it may be there, and good; its disk does not say. */
+static bool verify_unknown(int r)
+{
+	return r == -ENODEV || r == -EIO;
+}
+
 /*
- * 0 good, -ENODEV on a disk that is away, other: bad.  What a disk shows that
- * could not sync it may be in a cache only: as if the disk were away.
+ * 0 good; see above; other: bad.  What a disk shows that could not sync it may
+ * be in a cache only: as if the disk were away.
  */
 static int verify_fragment(struct extents *x, struct xentry *e, uint32_t i,
 			   uint8_t *buf)
@@ -302,8 +308,9 @@ static int verify_fragment(struct extents *x, struct xentry *e, uint32_t i,
 	return r < 0 ? r : io.result;
 }
 
-/* Which disks would have to be here to tell. */
-static int verify_unsure(struct extents *x, const struct extent_rec *rec)
+/* Which disks would have to tell. */
+static int verify_unsure(struct extents *x, const struct extent_rec *rec,
+			 uint32_t unknown)
 {
 	AUTOBUF struct buf b = BUF_INIT;
 	const char *comma = "";
@@ -312,14 +319,16 @@ static int verify_unsure(struct extents *x, const struct extent_rec *rec)
 		const struct fragment_rec *f = &rec->fragments[i];
 		const struct disk *k = disks_find(x->how.disks, f->disk);
 
-		if (!f->disk || fragment_reachable(x, f))
+		if (!(unknown >> i & 1))
 			continue;
 		buf_printf(&b, "%s number %u (%s)", comma, f->disk,
 			   k ? k->path : "?");
 		comma = ",";
 	}
 	buf_put8(&b, 0);
-	return fail(-EBUSY, "it has content on disks that are away:%.300s",
+	return fail(-EBUSY,
+		    "it has content on disks that are away or can not "
+		    "be read:%.300s",
 		    buf_error(&b) ? "" : (const char *)b.data);
 }
 
@@ -327,7 +336,7 @@ int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 			const void *value, size_t value_len)
 {
 	struct extents *x = (struct extents *)ctx;
-	uint32_t good = 0, away = 0, bad = 0;
+	uint32_t good = 0, unknown = 0, bad = 0;
 	struct extent_rec rec;
 	struct extent_id id;
 	struct xentry *e;
@@ -352,13 +361,15 @@ int extents_verify_hook(void *ctx, const void *key, size_t key_len,
 
 		good += r >= 0;
 		bad |= r < 0 ? 1u << i : 0;
-		away += r == -ENODEV && rec.fragments[i].disk;
+		if (verify_unknown(r) && rec.fragments[i].disk)
+			unknown |= 1u << i;
 	}
 	scratch_put(x, s);
 	xentry_free(e);
 	if (good >= rec.k)
 		return bad ? repair_remember(x, id, bad) : 0;
-	/* disks that are away may hold what is missing: it is not for us to
-	 * say that it was never there */
-	return good + away >= rec.k ? verify_unsure(x, &rec) : -EUCLEAN;
+	/* it is not for us to say that what is unknown was never there */
+	return good + (uint32_t)__builtin_popcount(unknown) >= rec.k
+		   ? verify_unsure(x, &rec, unknown)
+		   : -EUCLEAN;
 }
