@@ -67,6 +67,8 @@ int extents_new(const struct extents_how *how, struct extents **ret);
 int extents_start(struct extents *x, struct meta *m, const char *default_name);
 /* No call is in flight; frees that are due are done, the rest stays queued. */
 void extents_stop(struct extents *x);
+/* Memory that is only kept to be used again goes. */
+void extents_rest(struct extents *x);
 void extents_free(struct extents *x);
 
 struct disks *extents_disks(struct extents *x);

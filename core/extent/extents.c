@@ -5,6 +5,7 @@
 #include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/log.h>
+#include <base/pages.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -96,7 +97,6 @@ void extents_stop(struct extents *x)
 
 void extents_free(struct extents *x)
 {
-	struct scratch *s;
 	struct list *l;
 
 	if (!x)
@@ -109,11 +109,7 @@ void extents_free(struct extents *x)
 	free(x->weak);
 	reg_free(x->placement);
 	hmap_done(&x->dropping);
-	while ((s = x->scratch)) {
-		x->scratch = s->next;
-		free(s->data);
-		free(s);
-	}
+	extents_rest(x);
 	(void)pthread_cond_destroy(&x->free_wake);
 	(void)pthread_mutex_destroy(&x->event_lock);
 	(void)pthread_mutex_destroy(&x->repair_lock);
@@ -125,9 +121,16 @@ void extents_free(struct extents *x)
 	free(x);
 }
 
+static void scratch_free(struct scratch *s)
+{
+	pages_free(s->data, s->cap);
+	free(s);
+}
+
 /*
  * Working memory of an encode or decode.  A few are kept: fresh memory of
- * half a megabyte costs more in page faults than the encoding does.
+ * half a megabyte costs more in page faults than the encoding does.  All are
+ * large enough for nearly any use; what is not touched costs nothing.
  */
 struct scratch *scratch_get(struct extents *x, size_t bytes)
 {
@@ -147,8 +150,10 @@ struct scratch *scratch_get(struct extents *x, size_t bytes)
 	s = (struct scratch *)malloc(sizeof(*s));
 	if (!s)
 		return NULL;
+	if (bytes < x->how.extent_bytes)
+		bytes = x->how.extent_bytes;
 	s->cap = (bytes + 4095) & ~(size_t)4095;
-	s->data = (uint8_t *)aligned_alloc(4096, s->cap ? s->cap : 4096);
+	s->data = (uint8_t *)pages_new(s->cap);
 	if (!s->data) {
 		free(s);
 		return NULL;
@@ -167,9 +172,19 @@ void scratch_put(struct extents *x, struct scratch *s)
 		x->n_scratch++;
 	}
 	(void)pthread_mutex_unlock(&x->scratch_lock);
-	if (s) {
-		free(s->data);
-		free(s);
+	if (s)
+		scratch_free(s);
+}
+
+void extents_rest(struct extents *x)
+{
+	struct scratch *s;
+
+	AUTOLOCK(&x->scratch_lock);
+	while ((s = x->scratch)) {
+		x->scratch = s->next;
+		x->n_scratch--;
+		scratch_free(s);
 	}
 }
 

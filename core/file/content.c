@@ -2,7 +2,9 @@
 /*
  * Chunks of an inode in memory.  Maps are loaded on first use, also by readers
  * that hold inode.io shared: map_lock makes that one at a time; what is loaded
- * changes only under inode.io held alone.
+ * changes only under inode.io held alone.  All maps together have a share of
+ * the memory; beyond it the inode that loaded its last the longest ago loses
+ * all of its own.
  */
 #include <file/private.h>
 
@@ -13,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNKS_KEEP 4096u /* maps of one inode, then all are dropped */
+#define TRIM_TRIES 16
 
 struct chunk *chunk_find(struct content *c, uint64_t number)
 {
@@ -95,6 +97,15 @@ static int load_slice(void *ctx, const void *key, size_t key_len,
 	return map_add(m, &s);
 }
 
+static void chunk_loaded(struct files *f, struct content *c, struct chunk *k)
+{
+	k->map.loaded = true;
+	chunk_weigh(f, c, k);
+	AUTOLOCK(&f->lock);
+	list_remove(&holder_of(c)->mapped);
+	list_push(&f->mapped, &holder_of(c)->mapped);
+}
+
 int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret)
 {
@@ -118,45 +129,108 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 		if (map_has_inline(&map))
 			c->has_inline = true;
 	}
-	k->map.loaded = true;
+	if (!k->map.loaded)
+		chunk_loaded(in->files, c, k);
 	*ret = k;
 	return 0;
 }
 
-/* Keep the memory of one inode's maps within bounds. */
-void content_trim(struct inode *in, struct content *c)
+/* ---- memory ---------------------------------------------------------- */
+
+static uint64_t map_weight(const struct map *m)
 {
-	struct hnode *n, *next;
+	uint64_t n = m->cap_slices * sizeof(*m->slices) +
+		     m->cap_shown * sizeof(*m->shown);
 
-	(void)in;
-	if (c->n_chunks <= CHUNKS_KEEP)
-		return;
-	for (n = hmap_iter(&c->chunks, NULL); n; n = next) {
-		struct chunk *k = container_of(n, struct chunk, node);
-
-		next = hmap_iter(&c->chunks, n);
-		if (!list_empty(&k->runs))
-			continue;
-		hmap_remove(&c->chunks, n);
-		c->n_chunks--;
-		map_done(&k->map);
-		free(k);
-	}
+	for (uint32_t i = 0; i < m->n_slices; ++i)
+		if (m->slices[i].kind == SLICE_INLINE)
+			n += m->slices[i].len;
+	return n;
 }
 
-void content_free(struct content *c)
+void chunk_weigh(struct files *f, struct content *c, struct chunk *k)
+{
+	uint64_t now = sizeof(*k) + map_weight(&k->map);
+
+	c->map_bytes += now - k->weight;
+	atomic_fetch_add(&f->map_bytes, now - k->weight);
+	k->weight = now;
+}
+
+void chunk_free(struct files *f, struct content *c, struct chunk *k)
+{
+	hmap_remove(&c->chunks, &k->node);
+	c->n_chunks--;
+	c->map_bytes -= k->weight;
+	atomic_fetch_sub(&f->map_bytes, k->weight);
+	map_done(&k->map);
+	free(k);
+}
+
+void content_free(struct files *f, struct content *c)
 {
 	struct hnode *n, *next;
 
+	list_for_safe(l, &c->runs)
+	    run_free(f, c, container_of(l, struct run, link));
 	for (n = hmap_iter(&c->chunks, NULL); n; n = next) {
-		struct chunk *k = container_of(n, struct chunk, node);
-
 		next = hmap_iter(&c->chunks, n);
-		hmap_remove(&c->chunks, n);
-		map_done(&k->map);
-		free(k);
+		chunk_free(f, c, container_of(n, struct chunk, node));
 	}
 	hmap_done(&c->chunks);
 	(void)pthread_mutex_destroy(&c->map_lock);
 	(void)pthread_mutex_destroy(&c->flush);
+	free(holder_of(c));
+}
+
+/* inode.io is held alone.  What is on its way to an extent must be found. */
+static void content_trim(struct inode *in, struct content *c)
+{
+	bool moves =
+	    c->has_inline && in->rec.size > in->files->how.inline_file_bytes;
+	struct hnode *n, *next;
+
+	for (n = hmap_iter(&c->chunks, NULL); n; n = next) {
+		struct chunk *k = container_of(n, struct chunk, node);
+
+		next = hmap_iter(&c->chunks, n);
+		if (list_empty(&k->runs) && !(moves && map_has_inline(&k->map)))
+			chunk_free(in->files, c, k);
+	}
+}
+
+/* The one whose last load is the longest ago, held. */
+static struct inode *maps_oldest(struct files *f)
+{
+	struct list *l;
+	struct inode *in;
+
+	AUTOLOCK(&f->lock);
+	l = list_first(&f->mapped);
+	if (!l)
+		return NULL;
+	in = container_of(l, struct holder, mapped)->dirty.in;
+	list_remove(l);
+	list_push(&f->mapped, l);
+	inode_use(f, in);
+	return in;
+}
+
+void maps_trim(struct files *f)
+{
+	/* who is busy keeps its maps: look a few further */
+	for (int i = 0; i < TRIM_TRIES; ++i) {
+		struct inode *in;
+
+		if (atomic_load(&f->map_bytes) <= f->map_limit)
+			return;
+		in = maps_oldest(f);
+		if (!in)
+			return;
+		if (!pthread_rwlock_trywrlock(&in->io)) {
+			content_trim(in, in->content);
+			(void)pthread_rwlock_unlock(&in->io);
+		}
+		inode_put(in);
+	}
 }

@@ -26,12 +26,13 @@ struct files;
 /* One inode in memory; there is never more than one for a number. */
 struct inode {
 	struct hnode node; /* of files */
-	struct list lru;   /* of files, while refs is 0 */
+	struct list lru;   /* of files, while refs is 0 or it is to go */
 	struct files *files;
 	uint64_t ino;
-	uint32_t refs;                /* under files' lock */
-	atomic_uint_fast64_t lookups; /* the frontend's references */
+	uint32_t refs; /* under files' lock, and stale too */
+	bool stale;    /* waits in memory with times that are not stored */
 	atomic_uint opens, writers;
+	atomic_bool forgotten; /* by the frontend, since it was last known */
 
 	/*
 	 * Names below a directory, attributes, xattrs.  Whoever changes rec
@@ -55,6 +56,8 @@ struct inode {
 	/* Content: dirty runs and chunk maps; writers exclude all others. */
 	pthread_rwlock_t io;
 	struct content *content; /* file/'s own */
+	bool gone;               /* its content was taken away for good */
+	atomic_int error;        /* to be told by sync and close */
 };
 
 struct files_how {
@@ -62,12 +65,19 @@ struct files_how {
 	struct meta *meta;
 	struct extents *extents;
 	uint32_t extent_bytes;
-	uint64_t memory_bytes; /* dirty runs, chunk maps and inodes together */
+	/*
+	 * Half is for dirty runs, an eighth each for chunk maps, for inodes
+	 * that nobody uses, and for what the frontend knows.
+	 */
+	uint64_t memory_bytes;
 	uint32_t inline_file_bytes; /* files up to this stay inline (512) */
 	uint32_t inline_sync_bytes; /* synced runs up to this (16 KiB) */
 	unsigned n_threads;         /* flush workers */
 	uint64_t flush_ns;          /* dirty runs older than this are flushed */
 	bool readonly;
+	/* Nobody asked for anything for a while: memory may go.  Or NULL. */
+	void (*rest)(void *ctx);
+	void *rest_ctx;
 };
 
 int files_new(const struct files_how *how, struct files **ret);
@@ -97,11 +107,14 @@ struct dynfs_time files_now(struct files *f);
 const struct policy *inode_policy(struct inode *in);
 
 /*
- * Its last name is gone (nlink 0, the intent record is in the batch): when
- * neither opens nor lookups hold it, its content and record are removed, in
- * the background, in steps.  Called again on forget and release.
+ * A frontend was told of the inode once more; it forgets n times.  Its number
+ * stays good without: knowing only keeps an inode whose last name goes.  Once
+ * it has none (nlink 0, the intent record is committed), is not known and the
+ * last reference is put, its content and record are removed, in the
+ * background, in steps.
  */
-void inode_maybe_reclaim(struct inode *in);
+void inode_know(struct inode *in);
+void files_forget(struct files *f, uint64_t ino, uint64_t n);
 /* At open: finish what intent records say. */
 int files_recover(struct files *f);
 
@@ -142,7 +155,11 @@ int file_map(struct inode *in,
 bool files_room_comes(struct files *f, unsigned *looks);
 
 struct files_status {
-	uint64_t inodes, dirty_bytes, memory_bytes;
+	uint64_t inodes; /* in memory */
+	uint64_t known;  /* to the frontend */
+	uint64_t dirty_bytes;
+	/* buffers, inodes, what is known of, maps: all together */
+	uint64_t memory_bytes;
 };
 void files_status(struct files *f, struct files_status *ret);
 

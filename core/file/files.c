@@ -24,15 +24,18 @@ static void files_init_locks(struct files *f)
 	(void)pthread_cond_init(&f->room, &mono);
 	(void)pthread_condattr_destroy(&mono);
 	list_init(&f->idle);
+	list_init(&f->stale);
+	list_init(&f->mapped);
 	list_init(&f->ready);
 	list_init(&f->dirty);
 	list_init(&f->gone);
+	for (unsigned i = 0; i < SPACE_CLASSES; ++i)
+		list_init(&f->slabs[i]);
 }
 
 static void files_destroy(struct files *f)
 {
 	struct hnode *n, *next;
-	struct spare *s;
 
 	for (n = hmap_iter(&f->inodes, NULL); n; n = next) {
 		struct inode *in = container_of(n, struct inode, node);
@@ -43,10 +46,8 @@ static void files_destroy(struct files *f)
 		inode_destroy(in);
 	}
 	hmap_done(&f->inodes);
-	while ((s = f->spares)) {
-		f->spares = s->next;
-		free(s);
-	}
+	space_trim(f);
+	known_done(f);
 	(void)pthread_cond_destroy(&f->room);
 	(void)pthread_cond_destroy(&f->work);
 	(void)pthread_mutex_destroy(&f->room_lock);
@@ -69,7 +70,9 @@ int files_new(const struct files_how *how, struct files **ret)
 	f->dirty_limit = how->memory_bytes / 2;
 	if (f->dirty_limit < 4ull * how->extent_bytes)
 		f->dirty_limit = 4ull * how->extent_bytes;
+	f->idle_limit = f->map_limit = how->memory_bytes / 8;
 	files_init_locks(f);
+	known_init(f);
 	r = hmap_init(&f->inodes, 1024);
 	if (r >= 0)
 		r = work_start(f);
@@ -97,8 +100,8 @@ static int files_collect(struct files *f, struct inode ***ret, size_t *ret_n)
 	     h = hmap_iter(&f->inodes, h)) {
 		struct inode *in = container_of(h, struct inode, node);
 
-		if (!in->loaded || in->fresh ||
-		    (!content_of(in) && !in->dirty_attr))
+		/* what nobody uses is stored, but for its times */
+		if (!in->refs && !in->stale)
 			continue;
 		inode_use(f, in);
 		all[n++] = in;
@@ -148,6 +151,7 @@ void files_abandon(struct files *f)
 void files_status(struct files *f, struct files_status *ret)
 {
 	struct files_status s = { 0 };
+	uint64_t bytes;
 
 	(void)pthread_mutex_lock(&f->lock);
 	s.inodes = f->n_inodes;
@@ -155,7 +159,8 @@ void files_status(struct files *f, struct files_status *ret)
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	s.dirty_bytes = f->dirty_bytes;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
-	s.memory_bytes = s.dirty_bytes + s.inodes * sizeof(struct inode) +
-			 (uint64_t)f->n_spares * f->how.extent_bytes;
+	s.known = known_count(f, &bytes);
+	s.memory_bytes = bytes + s.inodes * sizeof(struct inode) +
+			 space_bytes(f) + atomic_load(&f->map_bytes);
 	*ret = s;
 }

@@ -42,7 +42,7 @@ struct flush {
 	struct batch batch;
 	struct extent_id extents[FLUSH_RUNS_MAX];
 	uint32_t n_extents;
-	uint8_t *staging; /* one extent; owned */
+	struct space staging; /* one extent; owned */
 };
 
 /* ---- taking ---------------------------------------------------------- */
@@ -229,7 +229,7 @@ static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 	int r = 0;
 
 	AUTOWRLOCK(&in->io);
-	if (inode_was_reclaimed(in))
+	if (in->gone)
 		return 0;
 	if (mode == FLUSH_AGED)
 		r = take_inline(in, c);
@@ -322,7 +322,7 @@ static int place_inline(struct item *it)
 	it->slice.bytes = (uint8_t *)malloc(it->run->len);
 	if (!it->slice.bytes)
 		return -ENOMEM;
-	memcpy(it->slice.bytes, it->run->data, it->run->len);
+	memcpy(it->slice.bytes, it->run->at.data, it->run->len);
 	it->slice.kind = SLICE_INLINE;
 	it->placed = true;
 	return 0;
@@ -336,10 +336,11 @@ static int place_packed(struct flush *g, uint32_t first)
 	uint32_t at[FLUSH_RUNS_MAX], n = 0, len = 0;
 	uint32_t big = g->f->how.extent_bytes / 2;
 
-	if (!g->staging) {
-		g->staging = data_new(g->f, g->f->how.extent_bytes);
-		if (!g->staging)
-			return -ENOMEM;
+	if (!g->staging.data) {
+		int r = space_new(g->f, g->f->how.extent_bytes, &g->staging);
+
+		if (r < 0)
+			return r;
 	}
 	for (uint32_t i = first; i < g->n; ++i) {
 		struct item *it = &g->items[i];
@@ -348,12 +349,12 @@ static int place_packed(struct flush *g, uint32_t first)
 		    it->run->len > g->f->how.extent_bytes - len ||
 		    inode_policy(it->in) != p)
 			continue;
-		memcpy(g->staging + len, it->run->data, it->run->len);
+		memcpy(g->staging.data + len, it->run->at.data, it->run->len);
 		items[n] = it;
 		at[n++] = len;
 		len += it->run->len;
 	}
-	return place_extent(g, p, g->staging, len, items, at, n);
+	return place_extent(g, p, g->staging.data, len, items, at, n);
 }
 
 static bool meta_is_as_safe(const struct flush *g, const struct policy *p)
@@ -386,8 +387,9 @@ static int place_all(struct flush *g, enum flush_mode mode)
 		if (it->placed)
 			continue;
 		if (it->run->len >= big)
-			r = place_extent(g, inode_policy(it->in), it->run->data,
-					 it->run->len, &one, &zero, 1);
+			r = place_extent(g, inode_policy(it->in),
+					 it->run->at.data, it->run->len, &one,
+					 &zero, 1);
 		else
 			r = place_packed(g, i);
 	}
@@ -423,6 +425,7 @@ static int commit_slice(struct flush *g, struct item *it)
 	if (r >= 0)
 		r = drop_hidden(it->in, k, &g->batch);
 	it->in->rec.stored += map_stored(&k->map) - before;
+	chunk_weigh(g->f, it->in->content, k);
 	return r;
 }
 
@@ -472,7 +475,7 @@ static int commit_batch(struct flush *g)
 }
 
 /* The runs are in slices now, or can change again and are tried later. */
-static void commit_settle(struct flush *g, int r, uint64_t group)
+static void commit_settle(struct flush *g, int r)
 {
 	for (uint32_t i = 0; i < g->n; ++i) {
 		struct item *it = &g->items[i];
@@ -480,12 +483,12 @@ static void commit_settle(struct flush *g, int r, uint64_t group)
 
 		it->run->chunk->rewritten = false;
 		if (r >= 0) {
-			c->last_group = group;
 			c->failures = 0;
 			run_free(g->f, c, it->run);
 			continue;
 		}
 		map_done(&it->run->chunk->map); /* to be loaded again */
+		chunk_weigh(g->f, c, it->run->chunk);
 		run_unflush(g->f, c, it->run);
 	}
 }
@@ -494,7 +497,6 @@ static int commit_locked(struct flush *g, int r)
 {
 	struct before *was =
 	    (struct before *)calloc(g->n_inodes + 1, sizeof(*was));
-	uint64_t group = 0;
 
 	if (!was && r >= 0)
 		r = -ENOMEM;
@@ -511,7 +513,7 @@ static int commit_locked(struct flush *g, int r)
 	if (r >= 0)
 		r = commit_batch(g);
 	if (r >= 0)
-		r = meta_commit(g->f->how.meta, &g->batch, &group);
+		r = meta_commit(g->f->how.meta, &g->batch, NULL);
 	for (uint32_t i = 0; i < g->n_inodes; ++i) {
 		struct inode *in = g->inodes[i];
 
@@ -525,7 +527,7 @@ static int commit_locked(struct flush *g, int r)
 		(void)pthread_mutex_unlock(&in->lock);
 	}
 	extent_drop_end(g->f->how.extents);
-	commit_settle(g, r, group);
+	commit_settle(g, r);
 	free(was);
 	return r;
 }
@@ -535,10 +537,9 @@ static int flush_commit(struct flush *g, int r)
 	for (uint32_t i = 0; i < g->n_inodes; ++i)
 		(void)pthread_rwlock_wrlock(&g->inodes[i]->io);
 	r = commit_locked(g, r);
-	for (uint32_t i = 0; i < g->n_inodes; ++i) {
-		content_trim(g->inodes[i], g->inodes[i]->content);
+	for (uint32_t i = 0; i < g->n_inodes; ++i)
 		(void)pthread_rwlock_unlock(&g->inodes[i]->io);
-	}
+	maps_trim(g->f);
 	return r;
 }
 
@@ -550,7 +551,7 @@ static void flush_end(struct flush *g, int r)
 		extent_forget(g->f->how.extents, g->extents[i], &g->batch);
 	for (uint32_t i = 0; i < g->n; ++i)
 		free(g->items[i].slice.bytes);
-	data_free(g->f, g->staging, g->f->how.extent_bytes);
+	space_free(g->f, &g->staging);
 	batch_done(&g->batch);
 	free(g->items);
 	free(g->inodes);

@@ -3,9 +3,8 @@
  * Inodes in memory: one object for a number, found in a table.
  *
  * Whoever finds a number absent adds an object whose lock it holds while it
- * loads the record; others find the object and wait at that lock.  Objects
- * that nobody refers to, and that the frontend does not know, wait on a list
- * to be used again or dropped.
+ * loads the record; others find the object and wait at that lock.  What
+ * becomes of one that nobody refers to is decided in idle.c.
  */
 #include <file/private.h>
 
@@ -18,7 +17,6 @@
 #include <sys/stat.h>
 
 #define INO_RANGE 4096u
-#define IDLE_COST 1024u /* bytes of an idle inode, about */
 
 struct dynfs_time files_now(struct files *f)
 {
@@ -28,7 +26,7 @@ struct dynfs_time files_now(struct files *f)
 				    .nsec = (uint32_t)(ns % 1000000000) };
 }
 
-static struct inode *inode_find(struct files *f, uint64_t ino)
+struct inode *inode_find(struct files *f, uint64_t ino)
 {
 	struct hnode *n = hmap_find(&f->inodes, hash_u64(ino));
 
@@ -58,27 +56,12 @@ static struct inode *inode_alloc(struct files *f, uint64_t ino)
 
 void inode_destroy(struct inode *in)
 {
-	if (in->content) {
-		list_for_safe(l, &in->content->runs) run_free(
-		    in->files, in->content, container_of(l, struct run, link));
-		content_free(in->content);
-		free(container_of(in->content, struct holder, c));
-	}
+	if (in->content)
+		content_free(in->files, in->content);
 	free((char *)(uintptr_t)in->rec.target);
 	(void)pthread_rwlock_destroy(&in->io);
 	(void)pthread_mutex_destroy(&in->lock);
 	free(in);
-}
-
-/* The files' lock is held; refs is 0. */
-static void inode_forget(struct files *f, struct inode *in)
-{
-	if (!list_empty(&in->lru)) {
-		list_remove(&in->lru);
-		f->n_idle--;
-	}
-	hmap_remove(&f->inodes, &in->node);
-	f->n_inodes--;
 }
 
 static int inode_load(struct inode *in)
@@ -111,20 +94,6 @@ static int inode_load(struct inode *in)
 	return 0;
 }
 
-void inode_use(struct files *f, struct inode *in)
-{
-	if (!in->refs++ && !list_empty(&in->lru)) {
-		list_remove(&in->lru);
-		f->n_idle--;
-	}
-}
-
-void inode_hold(struct inode *in)
-{
-	AUTOLOCK(&in->files->lock);
-	inode_use(in->files, in);
-}
-
 int inode_get(struct files *f, uint64_t ino, struct inode **ret)
 {
 	struct inode *in;
@@ -132,6 +101,7 @@ int inode_get(struct files *f, uint64_t ino, struct inode **ret)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&f->lock);
+	f->n_gets++;
 	in = inode_find(f, ino);
 	if (in) {
 		inode_use(f, in);
@@ -234,45 +204,6 @@ int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
 	return 0;
 }
 
-/* The oldest idle ones go when there are more than memory is for. */
-static struct inode *idle_excess(struct files *f)
-{
-	struct list *l;
-
-	if (f->n_idle * IDLE_COST <= f->how.memory_bytes / 8)
-		return NULL;
-	l = list_first(&f->idle);
-	return l ? container_of(l, struct inode, lru) : NULL;
-}
-
-void inode_put(struct inode *in)
-{
-	struct files *f;
-	struct inode *gone = NULL;
-
-	if (!in)
-		return;
-	f = in->files;
-	(void)pthread_mutex_lock(&f->lock);
-	if (!--in->refs) {
-		bool known = atomic_load(&in->lookups) > 0;
-
-		if (!known && (!in->loaded || in->fresh || !in->rec.nlink)) {
-			gone = in;
-			inode_forget(f, in);
-		} else if (!known) {
-			list_push(&f->idle, &in->lru);
-			f->n_idle++;
-			gone = idle_excess(f);
-			if (gone)
-				inode_forget(f, gone);
-		}
-	}
-	(void)pthread_mutex_unlock(&f->lock);
-	if (gone)
-		inode_destroy(gone);
-}
-
 int content_get(struct inode *in, struct content **ret)
 {
 	struct holder *h;
@@ -285,14 +216,25 @@ int content_get(struct inode *in, struct content **ret)
 		}
 		list_init(&h->c.runs);
 		list_init(&h->dirty.link);
-		list_init(&h->gone.link);
-		h->dirty.in = h->gone.in = in;
+		list_init(&h->mapped);
+		h->dirty.in = in;
 		(void)pthread_mutex_init(&h->c.map_lock, NULL);
 		(void)pthread_mutex_init(&h->c.flush, NULL);
 		__atomic_store_n(&in->content, &h->c, __ATOMIC_RELEASE);
 	}
 	*ret = in->content;
 	return 0;
+}
+
+struct content *content_detach(struct inode *in)
+{
+	struct content *c = in->content;
+
+	if (c) {
+		list_remove(&holder_of(c)->mapped);
+		in->content = NULL;
+	}
+	return c;
 }
 
 /* Content is made under inode.io held alone, once. */
@@ -308,12 +250,7 @@ int content_ready(struct inode *in)
 
 struct dirty *inode_dirty(struct inode *in)
 {
-	return &container_of(in->content, struct holder, c)->dirty;
-}
-
-struct dirty *inode_gone(struct inode *in)
-{
-	return &container_of(in->content, struct holder, c)->gone;
+	return &holder_of(in->content)->dirty;
 }
 
 /* ---- records --------------------------------------------------------- */

@@ -7,6 +7,18 @@
 
 #define CHUNK_SLICES_MAX 64u /* more are compacted into one */
 
+/* ---- memory of runs, space.c ----------------------------------------- */
+
+#define SPACE_CLASSES 8u /* 512 bytes to 64 KiB */
+
+struct slab;
+
+struct space {
+	uint8_t *data;     /* owned, aligned to 64 */
+	uint32_t cap;      /* of data */
+	struct slab *slab; /* it is a piece of; NULL: a buffer of its own */
+};
+
 /* ---- runs, runs.c ---------------------------------------------------- */
 
 /*
@@ -19,11 +31,10 @@ struct run {
 	struct list in_chunk; /* of the chunk, oldest first */
 	struct chunk *chunk;
 	uint32_t off, len; /* in the chunk */
-	uint32_t cap;      /* of data */
 	bool flushing;
 	uint64_t born_ns;
 	uint64_t sequence; /* of its slice, while flushing */
-	uint8_t *data;     /* owned, aligned to 64 */
+	struct space at;   /* owned */
 };
 
 /* ---- slices, map.c --------------------------------------------------- */
@@ -54,6 +65,7 @@ struct map {
 struct chunk {
 	struct hnode node; /* of the content */
 	uint64_t number;
+	uint64_t weight; /* bytes of memory that are accounted for */
 	struct map map;
 	struct list runs; /* struct run */
 	bool rewritten;   /* its slices are in runs, on their way */
@@ -77,18 +89,28 @@ struct content {
 	pthread_mutex_t map_lock; /* readers load maps under it */
 	struct list runs;         /* struct run, oldest first */
 	uint64_t run_bytes;       /* capacity of the runs */
+	uint64_t map_bytes;       /* weight of the chunks */
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
-	int error;             /* to be told by sync and close */
 	unsigned failures;     /* flushes in a row that failed */
-	uint64_t last_group;   /* the newest that holds a flush of it */
 	pthread_mutex_t flush; /* one flush at a time; before inode.io */
 };
 
 /* ---- the whole ------------------------------------------------------- */
 
-struct spare { /* a full-size buffer to use again */
+struct spare { /* memory to use again, chained through itself */
 	struct spare *next;
+};
+
+#define KNOWN_SHARDS 16u
+
+struct known_row;
+
+struct known { /* of known.c */
+	pthread_mutex_t lock;
+	struct known_row *rows; /* owned */
+	uint32_t cap, n;
+	uint64_t uncounted; /* references that found no room */
 };
 
 struct files {
@@ -96,8 +118,18 @@ struct files {
 
 	pthread_mutex_t lock; /* the table, refs, lists of inodes */
 	struct hmap inodes;
-	struct list idle; /* struct inode.lru, refs 0, oldest first */
-	uint64_t n_inodes, n_idle;
+	struct list idle;   /* struct inode.lru, refs 0, oldest first */
+	struct list stale;  /* the same, not stored as they are */
+	struct list mapped; /* struct holder: has maps, oldest load first */
+	uint64_t n_inodes, n_stale, stale_ns;
+	uint64_t idle_bytes, idle_limit;
+	uint64_t n_gets; /* so far */
+
+	struct known known[KNOWN_SHARDS];
+	uint64_t known_bytes; /* what they may take */
+
+	atomic_uint_fast64_t map_bytes; /* of all contents */
+	uint64_t map_limit;
 
 	pthread_mutex_t ino_lock; /* numbers from a range */
 	uint64_t next_ino, end_ino;
@@ -109,12 +141,15 @@ struct files {
 	struct list dirty;          /* struct dirty: oldest first */
 	uint64_t dirty_bytes, dirty_limit;
 	bool stop, abandon, pressure;
-	struct list gone; /* struct dirty: inodes to be reclaimed */
+	struct list gone; /* struct inode.lru: to be reclaimed, held */
 	unsigned n_gone;  /* and those that just are */
+	uint64_t quiet_gets, quiet_ns; /* when there was nothing to do */
+	bool rested;
 
-	pthread_mutex_t spare_lock;
-	struct spare *spares;
-	unsigned n_spares;
+	pthread_mutex_t spare_lock; /* space.c's: all below */
+	struct spare *spares;       /* whole buffers */
+	unsigned n_spares, n_buffers;
+	struct list slabs[SPACE_CLASSES]; /* those with a free piece */
 
 	pthread_t *threads; /* n_threads of them */
 	unsigned n_threads;
@@ -136,8 +171,13 @@ struct dirty {
 struct holder {
 	struct content c;
 	struct dirty dirty;
-	struct dirty gone;
+	struct list mapped; /* of files, under its lock */
 };
+
+static inline struct holder *holder_of(struct content *c)
+{
+	return container_of(c, struct holder, c);
+}
 
 /* inode.c */
 int content_get(struct inode *in, struct content **ret);
@@ -149,21 +189,31 @@ static inline struct content *content_of(struct inode *in)
 	return __atomic_load_n(&in->content, __ATOMIC_ACQUIRE);
 }
 void count_gone(struct inode *in, struct batch *b);
-/* Its record was taken away; written again it would be back.  lock is held. */
-static inline bool inode_is_gone(const struct inode *in)
-{
-	return !in->fresh && !in->counted.exists;
-}
-/* The same with no lock; stays true, and false while content.flush is held. */
-bool inode_was_reclaimed(struct inode *in);
-void inode_hold(struct inode *in);                 /* one more reference */
-void inode_use(struct files *f, struct inode *in); /* files.lock is held */
+/* files.lock is held, for all three */
+struct inode *inode_find(struct files *f, uint64_t ino);
+void inode_use(struct files *f, struct inode *in);
+struct content *content_detach(struct inode *in);
+void inode_hold(struct inode *in); /* one more reference */
 /* It is in no table any more; its content goes too, runs and all. */
 void inode_destroy(struct inode *in);
 /* rec without counting; lock is held */
 void inode_put_record(struct inode *in, struct batch *b);
 struct dirty *inode_dirty(struct inode *in);
-struct dirty *inode_gone(struct inode *in);
+
+/* idle.c: one step of storing what only waits in memory; false: nothing */
+bool idle_settle(struct files *f);
+/* write.c: attributes that no flush has carried */
+int settle_attr(struct inode *in);
+
+/* known.c */
+enum known_state { KNOWN_NO, KNOWN_YES, KNOWN_MAYBE };
+void known_init(struct files *f);
+void known_done(struct files *f);
+void known_add(struct files *f, uint64_t ino);
+/* True: none is left, as far as is known. */
+bool known_sub(struct files *f, uint64_t ino, uint64_t n);
+enum known_state known_state(struct files *f, uint64_t ino);
+uint64_t known_count(struct files *f, uint64_t *ret_bytes);
 
 /* content.c: inode.io is held, for writing unless it says otherwise */
 struct chunk *chunk_find(struct content *c, uint64_t number);
@@ -173,12 +223,24 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret);
 /* Into the batch of a drop that has begun; prunes the map. */
 int drop_hidden(struct inode *in, struct chunk *k, struct batch *b);
-void content_trim(struct inode *in, struct content *c);
-void content_free(struct content *c);
+/* Its map has changed: how much memory is it now? */
+void chunk_weigh(struct files *f, struct content *c, struct chunk *k);
+void chunk_free(struct files *f, struct content *c, struct chunk *k);
+void content_free(struct files *f, struct content *c);
+/* No lock is held: maps go until all of them are within their share. */
+void maps_trim(struct files *f);
+
+/* space.c */
+/* The size that is taken for so many bytes. */
+uint32_t space_cap(const struct files *f, uint32_t want);
+/* cap: a size that space_cap() gives.  -ENOMEM. */
+int space_new(struct files *f, uint32_t cap, struct space *ret);
+void space_free(struct files *f, struct space *s); /* zeroes s */
+/* What is kept to be used again goes. */
+void space_trim(struct files *f);
+uint64_t space_bytes(struct files *f); /* in use and kept */
 
 /* runs.c */
-uint8_t *data_new(struct files *f, uint32_t cap);
-void data_free(struct files *f, uint8_t *data, uint32_t cap);
 /* The bytes lie over what there is; ret_full: the chunk is one full run. */
 int run_write(struct inode *in, struct content *c, struct chunk *k,
 	      uint32_t off, const void *data, uint32_t len, bool *ret_full);

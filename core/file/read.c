@@ -74,7 +74,7 @@ static void read_runs(const struct chunk *k, uint32_t off, uint32_t len,
 		    r->off + r->len < off + len ? r->off + r->len : off + len;
 
 		if (from < end)
-			memcpy(to + (from - off), r->data + (from - r->off),
+			memcpy(to + (from - off), r->at.data + (from - r->off),
 			       end - from);
 	}
 }
@@ -128,12 +128,17 @@ int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 	r = content_ready(in);
 	if (r < 0)
 		return r;
-	AUTORDLOCK(&in->io);
+	(void)pthread_rwlock_rdlock(&in->io);
 	if (off >= in->rec.size)
 		len = 0;
 	else if (len > in->rec.size - off)
 		len = (size_t)(in->rec.size - off);
-	r = len ? file_read_locked(in, off, len, (uint8_t *)to) : 0;
+	if (in->gone)
+		r = -ENOENT;
+	else if (len)
+		r = file_read_locked(in, off, len, (uint8_t *)to);
+	(void)pthread_rwlock_unlock(&in->io);
+	maps_trim(in->files);
 	if (r >= 0)
 		*ret_len = len;
 	return r;
@@ -200,8 +205,10 @@ int file_map(struct inode *in,
 			      to.len, map_next_chunk, &w);
 		if (r < 0 || !w.any)
 			break;
-		AUTORDLOCK(&in->io);
+		(void)pthread_rwlock_rdlock(&in->io);
 		r = map_chunk(in, w.found, each, ctx);
+		(void)pthread_rwlock_unlock(&in->io);
+		maps_trim(in->files);
 		w.from = w.found + 1;
 	}
 	return r < 0 ? r : 0;

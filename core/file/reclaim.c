@@ -2,9 +2,9 @@
 /*
  * Inodes that have no name left, and cuts that a crash interrupted.
  *
- * The batch that took the last name away also put an intent record; when the
- * last handle is gone a worker takes the content away in steps and then, in
- * one batch, record, attributes and intent.
+ * The batch that took the last name away also put an intent record; when
+ * nobody refers to the inode any more (idle.c) a worker takes the content away
+ * in steps and then, in one batch, record, attributes and intent.
  */
 #include <file/private.h>
 
@@ -15,27 +15,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-void inode_maybe_reclaim(struct inode *in)
-{
-	bool gone;
-
-	if (in->files->how.readonly)
-		return;
-	(void)pthread_mutex_lock(&in->lock);
-	gone = in->loaded && !in->rec.nlink && !in->fresh && in->counted.exists;
-	(void)pthread_mutex_unlock(&in->lock);
-	if (!gone || atomic_load(&in->opens) || atomic_load(&in->lookups))
-		return;
-	if (content_ready(in) >= 0)
-		work_gone(in);
-}
-
-bool inode_was_reclaimed(struct inode *in)
-{
-	AUTOLOCK(&in->lock);
-	return inode_is_gone(in);
-}
 
 static int reclaim_xattr(void *ctx, const void *key, size_t key_len,
 			 const void *value, size_t value_len)
@@ -74,28 +53,35 @@ static int reclaim_record(struct inode *in)
 	return r;
 }
 
-/* Whoever still holds the inode must find nothing to store. */
-static void reclaim_runs(struct inode *in, struct content *c)
+/* False: it is open again; the last put asks again. */
+static bool reclaim_begin(struct inode *in)
 {
+	struct content *c = content_of(in);
+
 	AUTOWRLOCK(&in->io);
+	if (atomic_load(&in->opens))
+		return false;
+	in->gone = true; /* and nothing is written from here on */
+	if (!c)
+		return true;
 	list_for_safe(l, &c->runs)
 	    run_free(in->files, c, container_of(l, struct run, link));
 	c->has_inline = false;
+	return true;
 }
 
 void reclaim_inode(struct inode *in)
 {
-	struct content *c = content_of(in);
-	int r;
+	int r = content_ready(in);
 
-	AUTOLOCK(&c->flush);
-	if (atomic_load(&in->opens) || atomic_load(&in->lookups))
-		return; /* found again meanwhile; asked again later */
+	if (r < 0)
+		return;
+	AUTOLOCK(&in->content->flush);
+	if (!reclaim_begin(in))
+		return;
 	r = cut_slices(in->files, in->ino, 0, UINT64_MAX);
 	if (r >= 0)
 		r = reclaim_record(in);
-	/* last: no write is taken once the record is gone */
-	reclaim_runs(in, c);
 	if (r < 0) /* the intent record stays: the next open finds it */
 		log_warn("file", "inode %" PRIu64 " is not reclaimed yet: %s",
 			 in->ino, fail_text(r));
@@ -151,8 +137,7 @@ static int intent_finish(struct files *f, const struct intent *i)
 		return intent_delete(f, i->ino, INTENT_REMOVE);
 	if (r < 0)
 		return r;
-	inode_maybe_reclaim(in);
-	inode_put(in);
+	inode_put(in); /* nobody knows it: this reclaims it */
 	return 0;
 }
 

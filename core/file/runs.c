@@ -4,8 +4,8 @@
  *
  * A run grows in place while writes touch it; a write that joins two runs
  * merges them into the older, whose place in the order of flushes it keeps.
- * Buffers double until 64 KiB and then have the size of a chunk: a stream of
- * small writes ends in one full buffer, which a later stream uses again.
+ * Its memory doubles until 64 KiB and then has the size of a chunk, where a
+ * stream of small writes ends.
  */
 #include <file/private.h>
 
@@ -15,82 +15,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATA_SMALL  (64u << 10)
-#define SPARES_KEEP 32u
-
-uint8_t *data_new(struct files *f, uint32_t cap)
-{
-	struct spare *s = NULL;
-
-	if (cap == f->how.extent_bytes) {
-		AUTOLOCK(&f->spare_lock);
-		s = f->spares;
-		if (s) {
-			f->spares = s->next;
-			f->n_spares--;
-		}
-	}
-	if (s)
-		return (uint8_t *)s;
-	return (uint8_t *)aligned_alloc(cap < 4096 ? 64 : 4096, cap);
-}
-
-void data_free(struct files *f, uint8_t *data, uint32_t cap)
-{
-	if (data && cap == f->how.extent_bytes) {
-		struct spare *s = (struct spare *)(void *)data;
-
-		AUTOLOCK(&f->spare_lock);
-		if (f->n_spares < SPARES_KEEP) {
-			s->next = f->spares;
-			f->spares = s;
-			f->n_spares++;
-			return;
-		}
-	}
-	free(data);
-}
-
-static uint32_t data_cap(const struct files *f, uint32_t want)
-{
-	uint32_t cap = 512;
-
-	if (want > DATA_SMALL)
-		return f->how.extent_bytes;
-	while (cap < want)
-		cap *= 2;
-	return cap < f->how.extent_bytes ? cap : f->how.extent_bytes;
-}
+#define RUN_COST 1024u /* what it keeps in memory beside its bytes */
 
 void run_free(struct files *f, struct content *c, struct run *r)
 {
 	list_remove(&r->link);
 	list_remove(&r->in_chunk);
 	c->n_runs--;
-	c->run_bytes -= r->cap;
-	dirty_sub(f, r->cap);
-	data_free(f, r->data, r->cap);
+	c->run_bytes -= r->at.cap;
+	dirty_sub(f, RUN_COST + r->at.cap);
+	space_free(f, &r->at);
 	free(r);
 }
 
 static int run_reserve(struct files *f, struct content *c, struct run *r,
 		       uint32_t want)
 {
-	uint32_t cap = data_cap(f, want);
-	uint8_t *data;
+	uint32_t cap = space_cap(f, want);
+	struct space at;
+	int err;
 
-	if (want <= r->cap)
+	if (want <= r->at.cap)
 		return 0;
-	data = data_new(f, cap);
-	if (!data)
-		return -ENOMEM;
+	err = space_new(f, cap, &at);
+	if (err < 0)
+		return err;
 	if (r->len)
-		memcpy(data, r->data, r->len);
-	data_free(f, r->data, r->cap);
-	c->run_bytes += cap - r->cap;
-	dirty_add(f, cap - r->cap);
-	r->data = data;
-	r->cap = cap;
+		memcpy(at.data, r->at.data, r->len);
+	c->run_bytes += cap - r->at.cap;
+	dirty_add(f, cap - r->at.cap);
+	space_free(f, &r->at);
+	r->at = at;
 	return 0;
 }
 
@@ -109,6 +64,7 @@ static int run_new(struct files *f, struct content *c, struct chunk *k,
 		free(r);
 		return err;
 	}
+	dirty_add(f, RUN_COST);
 	r->chunk = k;
 	r->off = off;
 	r->born_ns = f->how.os->now_ns(f->how.os);
@@ -130,7 +86,7 @@ static int run_extend(struct files *f, struct content *c, struct run *r,
 	if (err < 0)
 		return err;
 	if (from < r->off)
-		memmove(r->data + (r->off - from), r->data, r->len);
+		memmove(r->at.data + (r->off - from), r->at.data, r->len);
 	r->off = from;
 	r->len = to - from;
 	return 0;
@@ -161,7 +117,8 @@ static int run_gather(struct files *f, struct content *c, struct chunk *k,
 		err = run_extend(f, c, first, r->off, r->off + r->len);
 		if (err < 0)
 			return err;
-		memcpy(first->data + (r->off - first->off), r->data, r->len);
+		memcpy(first->at.data + (r->off - first->off), r->at.data,
+		       r->len);
 		run_free(f, c, r);
 	}
 	*ret = first;
@@ -181,7 +138,7 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 		err = run_extend(f, c, r, off, off + len);
 	if (err < 0)
 		return err;
-	memcpy(r->data + (off - r->off), data, len);
+	memcpy(r->at.data + (off - r->off), data, len);
 	*ret_full = r->len == f->how.extent_bytes;
 	return 0;
 }
@@ -218,7 +175,7 @@ void run_unflush(struct files *f, struct content *c, struct run *r)
 		if (run_extend(f, c, r, newer->off, newer->off + newer->len) <
 		    0)
 			continue; /* two runs that touch do no harm */
-		memcpy(r->data + (newer->off - r->off), newer->data,
+		memcpy(r->at.data + (newer->off - r->off), newer->at.data,
 		       newer->len);
 		run_free(f, c, newer);
 	}

@@ -147,7 +147,9 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 	if (r < 0)
 		return r;
 	*ret_stored = before - map_stored(&k->map);
-	return drop_hidden(in, k, b);
+	r = drop_hidden(in, k, b);
+	chunk_weigh(f, c, k);
+	return r;
 }
 
 /* Bytes shown by the chunks from first on, and their maps forgotten. */
@@ -164,10 +166,7 @@ static void cut_chunks(struct inode *in, struct content *c, uint64_t first)
 		runs_cut(in->files, c, k, 0);
 		if (!list_empty(&k->runs))
 			continue;
-		hmap_remove(&c->chunks, n);
-		c->n_chunks--;
-		map_done(&k->map);
-		free(k);
+		chunk_free(in->files, c, k);
 	}
 }
 
@@ -232,7 +231,7 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 	extent_drop_begin(f->how.extents);
 	AUTOLOCK(&in->lock);
 	cut->below = UINT64_MAX;
-	r = inode_is_gone(in) ? -ENOENT : stored_below(in, first, &stored);
+	r = stored_below(in, first, &stored);
 	if (r >= 0)
 		r = cut_edge(in, c, size, &b, &edge);
 	if (r >= 0)
@@ -291,8 +290,10 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 		/* maps may have run ahead of the index: load them again */
 		struct chunk *k = chunk_find(c, chunk_number(in->files, size));
 
-		if (k)
+		if (k) {
 			map_done(&k->map);
+			chunk_weigh(in->files, c, k);
+		}
 		return r;
 	}
 	return more ? cut_rest(in, first_behind(in->files, size)) : 0;
@@ -335,8 +336,6 @@ static int grow_locked(struct inode *in, uint64_t size)
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	if (inode_is_gone(in))
-		return -ENOENT;
 	counted = in->counted;
 	in->rec.size = in->disk_size = size;
 	in->rec.mtime = in->rec.ctime = files_now(in->files);
@@ -376,11 +375,14 @@ int file_truncate(struct inode *in, uint64_t size)
 		last = i == TRUNCATE_TRIES;
 		(void)pthread_rwlock_wrlock(&in->io);
 		done = last || !runs_below(in, c, size);
-		if (done)
+		if (in->gone)
+			r = -ENOENT;
+		else if (done)
 			r = truncate_locked(in, c, size);
 		(void)pthread_rwlock_unlock(&in->io);
 		if (r >= 0 && !done)
 			r = flush_inode(in, FLUSH_AGED);
 	}
+	maps_trim(in->files);
 	return r;
 }

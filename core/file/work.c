@@ -21,6 +21,7 @@
 #define MANY_INODES   256u /* in one flush */
 #define FAILURES_MAX  10u
 #define ROOM_CHECK_NS 100000000u
+#define REST_NS       2000000000u
 #define ROOM_PLENTY   (256ull << 20)
 #define ROOM_PAUSE_NS 20000000
 #define ROOM_LOOKS    250u
@@ -63,18 +64,14 @@ void work_dirty(struct inode *in, bool ready)
 		inode_hold(in);
 }
 
+/* Takes over the caller's reference, the only one: lru is nobody else's. */
 void work_gone(struct inode *in)
 {
 	struct files *f = in->files;
-	struct dirty *d = inode_gone(in);
 
 	AUTOLOCK(&f->dirty_lock);
-	if (d->queued)
-		return;
-	d->queued = true;
-	inode_hold(in);
 	f->n_gone++;
-	list_push(&f->gone, &d->link);
+	list_push(&f->gone, &in->lru);
 	(void)pthread_cond_signal(&f->work);
 }
 
@@ -99,7 +96,7 @@ static void work_failed(struct inode *in, int r)
 	uint64_t lost = 0;
 
 	AUTOWRLOCK(&in->io);
-	c->error = r;
+	atomic_store(&in->error, r);
 	if (++c->failures < FAILURES_MAX)
 		return;
 	list_for_safe(l, &c->runs)
@@ -184,16 +181,53 @@ static void work_aged(struct files *f, struct inode **in, uint32_t n)
 
 static void work_reclaim(struct files *f, struct list *l)
 {
-	struct dirty *d = container_of(l, struct dirty, link);
-	struct inode *in = d->in;
+	struct inode *in = container_of(l, struct inode, lru);
 
-	list_remove(&d->link);
-	d->queued = false;
+	list_remove(l);
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	reclaim_inode(in);
 	inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->n_gone--;
+}
+
+static bool work_settle(struct files *f)
+{
+	bool did;
+
+	if (f->stop)
+		return false;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	did = idle_settle(f);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	return did;
+}
+
+/*
+ * The allocator and we keep what was used once, as it will be used again;
+ * who waits for hours should not keep it.
+ */
+static void work_rest(struct files *f)
+{
+	uint64_t now = f->how.os->now_ns(f->how.os), gets;
+
+	(void)pthread_mutex_lock(&f->lock);
+	gets = f->n_gets;
+	(void)pthread_mutex_unlock(&f->lock);
+	if (f->dirty_bytes || gets != f->quiet_gets) {
+		f->quiet_gets = gets;
+		f->quiet_ns = now;
+		f->rested = false;
+		return;
+	}
+	if (f->rested || now - f->quiet_ns < REST_NS)
+		return;
+	f->rested = true;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	space_trim(f);
+	if (f->how.rest)
+		f->how.rest(f->how.rest_ctx);
+	(void)pthread_mutex_lock(&f->dirty_lock);
 }
 
 static void work_wait(struct files *f)
@@ -230,7 +264,7 @@ static bool work_step(struct files *f)
 		work_reclaim(f, l);
 		return true;
 	}
-	return false;
+	return work_settle(f);
 }
 
 static void *work_main(void *arg)
@@ -247,6 +281,7 @@ static void *work_main(void *arg)
 			continue;
 		if (f->stop)
 			break;
+		work_rest(f);
 		work_wait(f);
 	}
 	(void)pthread_mutex_unlock(&f->dirty_lock);

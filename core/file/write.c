@@ -59,7 +59,7 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 {
 	struct content *c;
 	bool ready = false;
-	int r = inode_was_reclaimed(in) ? -ENOENT : content_get(in, &c);
+	int r = content_get(in, &c);
 
 	if (r < 0)
 		return r;
@@ -95,29 +95,23 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 	if (r < 0)
 		return r;
 	AUTOWRLOCK(&in->io);
+	if (in->gone)
+		return -ENOENT;
 	return write_locked(in, off, iov, n_iov, len, append);
 }
 
 int file_take_error(struct inode *in)
 {
-	int r;
-
-	if (!content_of(in))
-		return 0;
-	AUTOWRLOCK(&in->io);
-	r = in->content->error;
-	in->content->error = 0;
-	return r;
+	return atomic_exchange(&in->error, 0);
 }
 
-/* Attributes that no flush has carried. */
-static int settle_attr(struct inode *in)
+int settle_attr(struct inode *in)
 {
 	AUTOBATCH struct batch b;
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	if (!in->dirty_attr || in->fresh || inode_is_gone(in))
+	if (!in->dirty_attr || in->fresh || !in->counted.exists)
 		return 0;
 	inode_record(in, &b);
 	return meta_commit(in->files->how.meta, &b, NULL);

@@ -3,13 +3,15 @@
  * The config in the words of the modules, and who gets how much memory.
  *
  * limits.memory is shared out: the index gets what metadata.memory says, at
- * most half; of the rest three quarters are for unwritten bytes and inodes,
- * one eighth for extent records, one eighth stays for encoding and replies.
+ * most half; of the rest three quarters are for unwritten bytes, inodes and
+ * maps (file.h says how much for each), one eighth for extent records, one
+ * eighth stays for encoding and replies.
  */
 #include <pool/private.h>
 
 #include <base/str.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -216,6 +218,15 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 	};
 }
 
+/* What the heap holds in many arenas for many threads, nobody needs now. */
+static void pool_rest(void *ctx)
+{
+	struct pool *p = ctx;
+
+	extents_rest(p->extents);
+	(void)malloc_trim(0);
+}
+
 struct files_how parts_files(const struct pool_how *how, struct pool *p)
 {
 	const struct conf *conf = how->conf;
@@ -231,5 +242,7 @@ struct files_how parts_files(const struct pool_how *how, struct pool *p)
 		.n_threads = 1 + pool_threads(conf),
 		.flush_ns = 1000000000,
 		.readonly = p->readonly,
+		.rest = pool_rest,
+		.rest_ctx = p,
 	};
 }

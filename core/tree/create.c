@@ -93,8 +93,8 @@ static int new_name_check(struct tree *t, const char *name)
 }
 
 /*
- * The new inode, with a lookup reference: it is taken before the name can be
- * seen, else who unlinks it at once would have it reclaimed under us.
+ * The new inode, got, with a lookup reference: that is taken before the name
+ * can be seen, else who unlinks it at once would have it reclaimed.
  */
 static int node_make(struct tree *t, uint64_t parent,
 		     const struct node_spec *spec, struct inode **ret)
@@ -121,10 +121,10 @@ static int node_make(struct tree *t, uint64_t parent,
 	if (r < 0)
 		return r;
 	atomic_fetch_or(&in->marks, MARK_NO_XATTR | MARK_NO_CAPS);
-	atomic_store(&in->lookups, 1); /* its get stays with it */
+	inode_know(in);
 	r = node_add(t, dir, in, spec->name);
 	if (r < 0) {
-		atomic_store(&in->lookups, 0);
+		files_forget(t->files, in->ino, 1);
 		return r;
 	}
 	*ret = TAKE(in);
@@ -134,7 +134,7 @@ static int node_make(struct tree *t, uint64_t parent,
 static int node_answer(struct tree *t, uint64_t parent,
 		       const struct node_spec *spec, struct dynfs_attr *ret)
 {
-	struct inode *in;
+	AUTOINODE struct inode *in = NULL;
 	int r = node_make(t, parent, spec, &in);
 
 	if (r < 0)
@@ -201,18 +201,13 @@ int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 	struct node_spec spec = { .name = name,
 				  .who = who,
 				  .mode = S_IFREG | masked(mode, who) };
-	struct inode *in, *open;
+	struct inode *in;
 	int r = node_make(t, parent, &spec, &in);
 
 	if (r < 0)
 		return r;
-	r = inode_get(t->files, in->ino, &open);
-	if (r < 0) {
-		tree_unhold(in, 1);
-		return r;
-	}
 	inode_attr(in, ret);
-	inode_opened(open, flags);
+	inode_opened(in, flags);
 	return 0;
 }
 
@@ -274,6 +269,6 @@ int view_link(void *ctx, uint64_t ino, uint64_t parent, const char *name,
 	if (r < 0)
 		return r;
 	inode_attr(in, ret);
-	tree_hold(TAKE(in));
+	inode_know(in);
 	return 0;
 }

@@ -122,11 +122,7 @@ int dir_check(const struct inode *dir);
 int tree_writable(const struct tree *t);
 /* The same, and there is room for a commit; no lock is held. */
 int tree_admit(struct tree *t);
-/* Takes over the caller's get for a lookup reference. */
-void tree_hold(struct inode *in);
-/* The caller keeps a get. */
-void tree_unhold(struct inode *in, uint64_t n);
-/* The inode got, a lookup reference taken, attributes filled. */
+/* A lookup reference is taken, attributes filled. */
 int tree_lookup(struct tree *t, uint64_t parent, const char *name,
 		struct dynfs_attr *ret);
 

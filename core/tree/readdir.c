@@ -23,18 +23,18 @@ struct listing {
 
 static int give_plus(const struct listing *l, struct dynfs_dirent *entry)
 {
-	struct inode *in;
+	AUTOINODE struct inode *in = NULL;
 	int r = inode_get(l->t->files, entry->ino, &in);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : l->each(l->ctx, entry);
-	tree_hold(in);
+	inode_know(in);
 	inode_attr(in, &entry->attr);
 	entry->has_attr = 1;
 	/* nlink 0: unlinked while we came here */
 	r = entry->attr.nlink ? l->each(l->ctx, entry) : 0;
 	if (r || !entry->attr.nlink)
-		tree_unhold(in, 1);
+		files_forget(l->t->files, in->ino, 1);
 	return r;
 }
 

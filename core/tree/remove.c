@@ -4,7 +4,7 @@
  *
  * The last name's going leaves an intent record in the same batch; what the
  * inode holds is given back in the background once nobody has it open or
- * looked up (inode_maybe_reclaim), after a crash at the next open.
+ * looked up (file/idle.c), after a crash at the next open.
  *
  * The inode is not known before the name was looked up, and locks are taken
  * by ascending number: so look up, lock both, look up again; when the name
@@ -95,10 +95,7 @@ static int remove_once(struct removal *m)
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
 	m->in = in;
-	r = remove_try(m);
-	if (!r)
-		inode_maybe_reclaim(in);
-	return r;
+	return remove_try(m);
 }
 
 static int remove_name(struct tree *t, uint64_t parent, const char *name,

@@ -269,8 +269,6 @@ static int move_once(struct move *m)
 	} else {
 		r = move_found(m);
 	}
-	if (!r && victim && !(m->flags & DYNFS_RENAME_EXCHANGE))
-		inode_maybe_reclaim(victim);
 	return r;
 }
 

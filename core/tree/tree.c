@@ -15,8 +15,8 @@
  * done again.  The alternative, the directory's lock around each lookup, made
  * lookups wait for commits.
  *
- * While lookups is above zero the tree keeps one reference of its own, so a
- * number that a frontend knows is in memory and forgetting it reads nothing.
+ * What a frontend knows is counted by number (file/known.c) and need not be in
+ * memory: numbers are stable.
  */
 #include <tree/private.h>
 
@@ -145,33 +145,12 @@ int tree_admit(struct tree *t)
 	return t->readonly ? -EROFS : meta_admit(t->meta);
 }
 
-void tree_hold(struct inode *in)
-{
-	if (atomic_fetch_add(&in->lookups, 1) > 0)
-		inode_put(in);
-}
-
-void tree_unhold(struct inode *in, uint64_t n)
-{
-	uint_fast64_t have = atomic_load(&in->lookups);
-	uint_fast64_t rest;
-
-	do {
-		/* more than it was given is a frontend's mistake, not ours */
-		rest = have > n ? have - n : 0;
-	} while (!atomic_compare_exchange_weak(&in->lookups, &have, rest));
-	if (!have || rest)
-		return;
-	inode_maybe_reclaim(in);
-	inode_put(in);
-}
-
 /* "." and "..", which have no entries */
 static int lookup_dot(struct tree *t, uint64_t ino, bool up,
 		      struct dynfs_attr *ret)
 {
 	AUTOINODE struct inode *dir = NULL;
-	struct inode *in;
+	AUTOINODE struct inode *in = NULL;
 	uint64_t parent;
 	int r = inode_get(t->files, ino, &dir);
 
@@ -187,7 +166,7 @@ static int lookup_dot(struct tree *t, uint64_t ino, bool up,
 	if (r < 0)
 		return r;
 	inode_attr(in, ret);
-	tree_hold(in);
+	inode_know(in);
 	return 0;
 }
 
@@ -205,16 +184,16 @@ static int lookup_missed(struct tree *t, uint64_t parent)
 /* -EAGAIN: the inode lost its last name meanwhile. */
 static int lookup_take(struct tree *t, uint64_t ino, struct dynfs_attr *ret)
 {
+	AUTOINODE struct inode *in = NULL;
 	struct dynfs_attr attr;
-	struct inode *in;
 	int r = inode_get(t->files, ino, &in);
 
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
-	tree_hold(in);
+	inode_know(in);
 	inode_attr(in, &attr);
 	if (!attr.nlink) {
-		tree_unhold(in, 1);
+		files_forget(t->files, ino, 1);
 		return -EAGAIN;
 	}
 	*ret = attr;
@@ -254,10 +233,8 @@ int view_lookup(void *ctx, uint64_t parent, const char *name,
 void view_forget(void *ctx, uint64_t ino, uint64_t n)
 {
 	const struct tree *t = ctx;
-	AUTOINODE struct inode *in = NULL;
 
-	if (inode_get(t->files, ino, &in) == 0)
-		tree_unhold(in, n);
+	files_forget(t->files, ino, n);
 }
 
 int tree_new(const struct tree_how *how, struct tree **ret)

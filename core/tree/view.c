@@ -83,8 +83,7 @@ static void view_release(void *ctx, uint64_t ino, uint32_t flags)
 		return;
 	if (for_writing(flags) && !count_down(&in->writers, &any) && any)
 		atomic_fetch_and(&in->marks, ~MARK_SETTLE);
-	if (!count_down(&in->opens, &any) && any)
-		inode_maybe_reclaim(in);
+	(void)count_down(&in->opens, &any);
 	if (any)
 		inode_put(in); /* the get of open() */
 }

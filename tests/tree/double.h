@@ -24,10 +24,12 @@ void double_close_group(struct meta *m);
 uint64_t double_keys(struct meta *m, char kind);
 
 struct files *double_files_new(struct meta *m);
-/* Every get was put, but for what lookups and opens hold. */
+/* Every get was put, but for what opens hold. */
 void double_files_free(struct files *f);
 /* Forget what is in memory and not held, as memory pressure would. */
 void double_evict(struct files *f);
+/* Lookup references that the frontend has. */
+uint64_t double_known(struct files *f, uint64_t ino);
 /* Times that settle() was called. */
 uint64_t double_settled(struct files *f);
 /* Seconds that are added to every clock reading. */

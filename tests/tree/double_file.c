@@ -18,10 +18,16 @@ struct files {
 	struct meta *meta;
 	pthread_mutex_t lock;
 	struct hmap map;
+	struct hmap known; /* struct known */
 	uint64_t next_ino;
 	atomic_uint_fast64_t settled;
 	atomic_int_fast64_t tick;
 	int64_t skew;
+};
+
+struct known { /* to the frontend; n may be 0 */
+	struct hnode node;
+	uint64_t ino, n;
 };
 
 static struct key content_key(uint64_t ino)
@@ -56,6 +62,8 @@ struct files *double_files_new(struct meta *m)
 	f->meta = m;
 	(void)pthread_mutex_init(&f->lock, NULL);
 	r = hmap_init(&f->map, 16);
+	assert(r == 0);
+	r = hmap_init(&f->known, 16);
 	assert(r == 0);
 	r = meta_scan(m, all.data, all.len, NULL, 0, last_row, &last);
 	assert(r == 0);
@@ -102,8 +110,7 @@ void double_files_free(struct files *f)
 
 	while ((n = hmap_iter(&f->map, NULL)) != NULL) {
 		struct inode *in = container_of(n, struct inode, node);
-		uint32_t held = (uint32_t)atomic_load(&in->opens) +
-				(atomic_load(&in->lookups) > 0);
+		uint32_t held = (uint32_t)atomic_load(&in->opens);
 
 		if (in->refs != held)
 			(void)fprintf(stderr, "inode %llu: %u refs, %u held\n",
@@ -115,6 +122,11 @@ void double_files_free(struct files *f)
 		inode_free(in);
 	}
 	hmap_done(&f->map);
+	while ((n = hmap_iter(&f->known, NULL)) != NULL) {
+		hmap_remove(&f->known, n);
+		free(container_of(n, struct known, node));
+	}
+	hmap_done(&f->known);
 	(void)pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -221,6 +233,97 @@ int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
 	return 0;
 }
 
+static void count(struct batch *b, const struct inode_counted *c, int sign)
+{
+	const uint32_t ids[] = { c->uid, c->gid, c->project };
+
+	for (uint8_t k = 0; c->exists && k < 3; k++)
+		batch_count(b, (uint8_t)(k + 1), ids[k], sign,
+			    sign * (int64_t)c->stored);
+}
+
+static int delete_row(void *ctx, const void *key, size_t key_len,
+		      const void *value, size_t value_len)
+{
+	(void)value;
+	(void)value_len;
+	batch_delete(ctx, key, key_len);
+	return 0;
+}
+
+static void reclaim(struct inode *in)
+{
+	struct files *f = in->files;
+	struct key key = key_inode(in->ino);
+	struct batch b;
+
+	batch_init(&b);
+	batch_delete(&b, key.data, key.len);
+	key = content_key(in->ino);
+	batch_delete(&b, key.data, key.len);
+	key = key_intent(in->ino, INTENT_REMOVE);
+	batch_delete(&b, key.data, key.len);
+	key = key_xattr_ino(in->ino);
+	(void)meta_scan(f->meta, key.data, key.len, NULL, 0, delete_row, &b);
+	count(&b, &in->counted, -1);
+	in->counted.exists = false;
+	(void)meta_commit(f->meta, &b, NULL);
+	batch_done(&b);
+}
+
+static struct known *known_of(struct files *f, uint64_t ino)
+{
+	struct hnode *n = hmap_find(&f->known, hash_u64(ino));
+	struct known *k;
+
+	for (; n; n = hmap_next(n))
+		if (container_of(n, struct known, node)->ino == ino)
+			return container_of(n, struct known, node);
+	k = calloc(1, sizeof(*k));
+	assert(k);
+	k->ino = ino;
+	hmap_add(&f->known, &k->node, hash_u64(ino));
+	return k;
+}
+
+uint64_t double_known(struct files *f, uint64_t ino)
+{
+	AUTOLOCK(&f->lock);
+	return known_of(f, ino)->n;
+}
+
+void inode_know(struct inode *in)
+{
+	AUTOLOCK(&in->files->lock);
+	known_of(in->files, in->ino)->n++;
+}
+
+/* lock is held, refs is 0 */
+static void rest(struct inode *in)
+{
+	struct files *f = in->files;
+
+	if (!in->rec.nlink && in->counted.exists && !known_of(f, in->ino)->n)
+		reclaim(in);
+	if (in->counted.exists)
+		return;
+	hmap_remove(&f->map, &in->node);
+	inode_free(in);
+}
+
+void files_forget(struct files *f, uint64_t ino, uint64_t n)
+{
+	struct known *k;
+	struct inode *in;
+
+	AUTOLOCK(&f->lock);
+	k = known_of(f, ino);
+	k->n -= n < k->n ? n : k->n;
+	in = find(f, ino);
+	if (in && !in->refs)
+		rest(in);
+}
+
 void inode_put(struct inode *in)
 {
 	struct files *f = in->files;
@@ -229,20 +332,8 @@ void inode_put(struct inode *in)
 	assert(in->refs > 0);
 	if (--in->refs)
 		return;
-	assert(!atomic_load(&in->lookups) && !atomic_load(&in->opens));
-	if (!in->fresh)
-		return;
-	hmap_remove(&f->map, &in->node);
-	inode_free(in);
-}
-
-static void count(struct batch *b, const struct inode_counted *c, int sign)
-{
-	const uint32_t ids[] = { c->uid, c->gid, c->project };
-
-	for (uint8_t k = 0; c->exists && k < 3; k++)
-		batch_count(b, (uint8_t)(k + 1), ids[k], sign,
-			    sign * (int64_t)c->stored);
+	assert(!atomic_load(&in->opens));
+	rest(in);
 }
 
 void inode_record(struct inode *in, struct batch *b)
@@ -297,40 +388,6 @@ struct dynfs_time files_now(struct files *f)
 
 	return (struct dynfs_time){ .sec = 1000000 + f->skew + tick / 1000,
 				    .nsec = (uint32_t)(tick % 1000) };
-}
-
-static int delete_row(void *ctx, const void *key, size_t key_len,
-		      const void *value, size_t value_len)
-{
-	(void)value;
-	(void)value_len;
-	batch_delete(ctx, key, key_len);
-	return 0;
-}
-
-void inode_maybe_reclaim(struct inode *in)
-{
-	struct files *f = in->files;
-	struct key key = key_inode(in->ino);
-	struct batch b;
-
-	AUTOLOCK(&in->lock);
-	if (in->rec.nlink || in->fresh || !in->counted.exists ||
-	    atomic_load(&in->opens) || atomic_load(&in->lookups))
-		return;
-	batch_init(&b);
-	batch_delete(&b, key.data, key.len);
-	key = content_key(in->ino);
-	batch_delete(&b, key.data, key.len);
-	key = key_intent(in->ino, INTENT_REMOVE);
-	batch_delete(&b, key.data, key.len);
-	key = key_xattr_ino(in->ino);
-	(void)meta_scan(f->meta, key.data, key.len, NULL, 0, delete_row, &b);
-	count(&b, &in->counted, -1);
-	in->counted.exists = false;
-	in->fresh = true; /* it vanishes with the last put */
-	(void)meta_commit(f->meta, &b, NULL);
-	batch_done(&b);
 }
 
 static void content_load(const struct inode *in, struct buf *ret)
