@@ -107,7 +107,7 @@ static int drop_extent(struct extents *x, struct dropping *d, struct batch *b)
 	buf_clear(&value);
 	if (meta_get(x->meta, key.data, key.len, &value) >= 0) {
 		batch_delete(b, key.data, key.len);
-		repair_count(x, -1, -(int64_t)rec.plain_len);
+		d->queued_bytes = rec.plain_len;
 	}
 	buf_clear(&value);
 	free_rec_put(&value, &d->free);
@@ -156,7 +156,7 @@ void extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
 }
 
 /* After the commit, so the open group is that of the batch or a later one. */
-void extent_drop_end(struct extents *x)
+void extent_drop_end(struct extents *x, bool committed)
 {
 	uint64_t number = meta_open_number(x->meta);
 	struct hnode *n;
@@ -164,7 +164,9 @@ void extent_drop_end(struct extents *x)
 	while ((n = hmap_iter(&x->dropping, NULL))) {
 		struct dropping *d = container_of(n, struct dropping, node);
 
-		if (d->freed) {
+		if (d->freed && committed) {
+			if (d->queued_bytes)
+				repair_count(x, -1, -(int64_t)d->queued_bytes);
 			cache_drop(x, d->id);
 			reclaim_add(x, d->id, 0, number, &d->free);
 		}

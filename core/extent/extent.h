@@ -155,7 +155,8 @@ void extent_leave(struct extents *x, uint64_t ticket);
 
 /*
  * Drops of references are serialised: begin, then any number of unref into
- * the batch, the caller's other operations, meta_commit, then end.
+ * the batch, the caller's other operations, meta_commit, then end.  Whether
+ * that committed decides: else nothing was dropped, and nothing is freed.
  */
 void extent_drop_begin(struct extents *x);
 int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
@@ -164,7 +165,7 @@ int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 /* One more slice points into it (clones). */
 void extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
 		uint64_t chunk, uint64_t sequence, struct batch *b);
-void extent_drop_end(struct extents *x);
+void extent_drop_end(struct extents *x, bool committed);
 
 /* ---- looking --------------------------------------------------------- */
 

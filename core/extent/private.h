@@ -58,6 +58,7 @@ struct dropping {
 	struct extent_id id;
 	uint32_t n_unrefs;
 	uint64_t live_bytes;
+	uint64_t queued_bytes; /* of the repair queue that end with it */
 	bool freed;
 	struct free_rec free;
 };

@@ -427,7 +427,7 @@ int extents_sync_failed_hook(void *ctx, struct disk *disk, uint64_t number,
 	}
 	if (r >= 0 && b.n_ops)
 		r = meta_commit(x->meta, &b, NULL);
-	extent_drop_end(x);
+	extent_drop_end(x, r >= 0);
 	log_warn("extent",
 		 "disk %u lost what group %" PRIu64 " wrote there: "
 		 "%" PRIu64 " extents looked at, %s",

@@ -526,7 +526,7 @@ static int commit_locked(struct flush *g, int r)
 		}
 		(void)pthread_mutex_unlock(&in->lock);
 	}
-	extent_drop_end(g->f->how.extents);
+	extent_drop_end(g->f->how.extents, r >= 0);
 	commit_settle(g, r);
 	free(was);
 	return r;

@@ -104,7 +104,7 @@ int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below)
 		r = cut_rows(f, ino, c, &b);
 		if (r >= 0)
 			r = meta_commit(f->how.meta, &b, NULL);
-		extent_drop_end(f->how.extents);
+		extent_drop_end(f->how.extents, r >= 0);
 	}
 	free(c);
 	return r;
@@ -255,7 +255,7 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 		inode_record(in, &b);
 		r = meta_commit(f->how.meta, &b, NULL);
 	}
-	extent_drop_end(f->how.extents);
+	extent_drop_end(f->how.extents, r >= 0);
 	return r;
 }
 
