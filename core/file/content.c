@@ -72,16 +72,23 @@ int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 	return 0;
 }
 
+struct load {
+	struct map map;
+	uint32_t chunk_bytes; /* no slice goes beyond */
+};
+
 static int load_slice(void *ctx, const void *key, size_t key_len,
 		      const void *value, size_t value_len)
 {
-	struct map *m = (struct map *)ctx;
+	struct load *l = (struct load *)ctx;
 	struct slice s = { 0 };
 	struct slice_rec rec;
 	uint64_t ino, chunk;
 
 	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
+	    slice_rec_get(value, value_len, &rec) < 0 ||
+	    rec.length > l->chunk_bytes ||
+	    rec.offset > l->chunk_bytes - rec.length)
 		return fail(-EUCLEAN, "a slice record is damaged");
 	s.kind = rec.kind;
 	s.off = rec.offset;
@@ -94,7 +101,7 @@ static int load_slice(void *ctx, const void *key, size_t key_len,
 			return -ENOMEM;
 		memcpy(s.bytes, rec.bytes, s.len);
 	}
-	return map_add(m, &s);
+	return map_add(&l->map, &s);
 }
 
 static void chunk_loaded(struct files *f, struct content *c, struct chunk *k)
@@ -110,7 +117,7 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret)
 {
 	struct key key = key_slice_chunk(in->ino, number);
-	struct map map = { 0 };
+	struct load load = { .chunk_bytes = in->files->how.extent_bytes };
 	struct chunk *k;
 	int r;
 
@@ -120,13 +127,13 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 		return r;
 	if (!k->map.loaded && !in->fresh) {
 		r = meta_scan(in->files->how.meta, key.data, key.len, NULL, 0,
-			      load_slice, &map);
+			      load_slice, &load);
 		if (r < 0) {
-			map_done(&map);
+			map_done(&load.map);
 			return r;
 		}
-		k->map = map;
-		if (map_has_inline(&map))
+		k->map = load.map;
+		if (map_has_inline(&k->map))
 			c->has_inline = true;
 	}
 	if (!k->map.loaded)

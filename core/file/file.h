@@ -57,7 +57,7 @@ struct inode {
 	pthread_rwlock_t io;
 	struct content *content; /* file/'s own */
 	bool gone;               /* its content was taken away for good */
-	atomic_int error;        /* to be told by sync and close */
+	atomic_int error;        /* bytes were lost; told once */
 };
 
 struct files_how {
@@ -135,7 +135,10 @@ int file_sync(struct inode *in, bool data_only);
  * yet durable: for rename over an existing name, and close after truncation.
  */
 int file_settle(struct inode *in);
-/* What went wrong in the background since last asked: for close(2). */
+/*
+ * What went wrong in the background: bytes that are lost (told once), or that
+ * could not be stored so far.  For close(2).
+ */
 int file_take_error(struct inode *in);
 
 struct file_extent { /* one row of `extent list` */

@@ -28,7 +28,9 @@
 struct item { /* one run on its way */
 	struct inode *in;
 	struct run *run;
+	const struct policy *policy;
 	struct slice slice; /* what it becomes */
+	bool small;         /* of a file that stays in the metadata */
 	bool placed;
 };
 
@@ -39,6 +41,7 @@ struct flush {
 	struct item *items; /* by inode, then by age */
 	uint32_t n, cap;
 	uint64_t bytes;
+	uint64_t before_ns; /* younger runs wait for the next flush */
 	struct batch batch;
 	struct extent_id extents[FLUSH_RUNS_MAX];
 	uint32_t n_extents;
@@ -97,7 +100,7 @@ static int rewrite_shown(struct inode *in, struct content *c, struct chunk *k,
 		}
 		if (covered)
 			continue;
-		r = run_write(in, c, k, at, data + (at - s->off), end - at,
+		r = run_write(in, c, k, at, data + (at - s->off), end - at, 0,
 			      &full);
 		if (r < 0)
 			return r;
@@ -127,7 +130,8 @@ static int chunk_rewrite(struct inode *in, struct content *c, struct chunk *k,
 		if (kind == SLICE_HOLE || (!all && kind != SLICE_INLINE))
 			continue;
 		r = rewrite_shown(in, c, k, &shown[i]);
-		if (r < 0)
+		/* what can not be read stays where it is */
+		if (r == -ENOMEM)
 			return r;
 	}
 	return 0;
@@ -179,9 +183,10 @@ static int take_maps(struct inode *in, struct content *c)
 		if (k->map.n_slices < CHUNK_SLICES_MAX || k->rewritten)
 			continue;
 		k->rewritten = true;
-		r = chunk_rewrite(in, c, k, true);
+		/* for the better only: the flush goes on as it can */
+		(void)chunk_rewrite(in, c, k, true);
 		/* runs may have merged: the next of l may be gone */
-		return r < 0 ? r : 1;
+		return 1;
 	}
 	return 0;
 }
@@ -203,6 +208,8 @@ static int take_run(struct flush *g, struct inode *in, struct run *run)
 	g->items[g->n++] = (struct item){
 		.in = in,
 		.run = run,
+		.policy = inode_policy(in),
+		.small = stays_inline(in),
 		.slice = { .sequence = run->sequence,
 			   .off = run->off,
 			   .len = run->len },
@@ -224,7 +231,7 @@ static struct list *newest_full(struct files *f, struct content *c)
 static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 {
 	struct content *c = in->content;
-	struct list *last = c->runs.prev;
+	struct list *last;
 	uint64_t most = (uint64_t)FLUSH_EXTENTS * g->f->how.extent_bytes;
 	int r = 0;
 
@@ -243,9 +250,12 @@ static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 	AUTOLOCK(&in->lock);
 	list_for(l, &c->runs)
 	{
+		struct run *run = container_of(l, struct run, link);
+
 		if (g->n >= FLUSH_RUNS_MAX || g->bytes >= most)
 			break;
-		r = take_run(g, in, container_of(l, struct run, link));
+		if (run->born_ns <= g->before_ns)
+			r = take_run(g, in, run);
 		if (r < 0 || l == last)
 			break;
 	}
@@ -331,7 +341,7 @@ static int place_inline(struct item *it)
 /* The first that is not placed and all small ones of its policy that fit. */
 static int place_packed(struct flush *g, uint32_t first)
 {
-	const struct policy *p = inode_policy(g->items[first].in);
+	const struct policy *p = g->items[first].policy;
 	struct item *items[FLUSH_RUNS_MAX];
 	uint32_t at[FLUSH_RUNS_MAX], n = 0, len = 0;
 	uint32_t big = g->f->how.extent_bytes / 2;
@@ -347,7 +357,7 @@ static int place_packed(struct flush *g, uint32_t first)
 
 		if (it->placed || it->run->len >= big ||
 		    it->run->len > g->f->how.extent_bytes - len ||
-		    inode_policy(it->in) != p)
+		    it->policy != p)
 			continue;
 		memcpy(g->staging.data + len, it->run->at.data, it->run->len);
 		items[n] = it;
@@ -376,9 +386,9 @@ static int place_all(struct flush *g, enum flush_mode mode)
 	for (uint32_t i = 0; i < g->n && r >= 0; ++i) {
 		struct item *it = &g->items[i];
 
-		if ((sync_inline || stays_inline(it->in)) &&
+		if ((sync_inline || it->small) &&
 		    it->run->len <= g->f->how.inline_sync_bytes &&
-		    meta_is_as_safe(g, inode_policy(it->in)))
+		    meta_is_as_safe(g, it->policy))
 			r = place_inline(it);
 	}
 	for (uint32_t i = 0; i < g->n && r >= 0; ++i) {
@@ -387,9 +397,8 @@ static int place_all(struct flush *g, enum flush_mode mode)
 		if (it->placed)
 			continue;
 		if (it->run->len >= big)
-			r = place_extent(g, inode_policy(it->in),
-					 it->run->at.data, it->run->len, &one,
-					 &zero, 1);
+			r = place_extent(g, it->policy, it->run->at.data,
+					 it->run->len, &one, &zero, 1);
 		else
 			r = place_packed(g, i);
 	}
@@ -452,13 +461,6 @@ static void commit_size(struct flush *g, struct inode *in)
 	}
 }
 
-/* What a commit that fails must give back. */
-struct before {
-	struct inode_counted counted;
-	uint64_t stored, disk_size;
-	bool fresh, dirty_attr;
-};
-
 static int commit_batch(struct flush *g)
 {
 	int r = 0;
@@ -484,6 +486,7 @@ static void commit_settle(struct flush *g, int r)
 		it->run->chunk->rewritten = false;
 		if (r >= 0) {
 			c->failures = 0;
+			atomic_store(&c->trouble, 0);
 			run_free(g->f, c, it->run);
 			continue;
 		}
@@ -506,9 +509,7 @@ static int commit_locked(struct flush *g, int r)
 
 		(void)pthread_mutex_lock(&in->lock);
 		if (was)
-			was[i] = (struct before){ in->counted, in->rec.stored,
-						  in->disk_size, in->fresh,
-						  in->dirty_attr };
+			was[i] = inode_before(in);
 	}
 	if (r >= 0)
 		r = commit_batch(g);
@@ -518,10 +519,7 @@ static int commit_locked(struct flush *g, int r)
 		struct inode *in = g->inodes[i];
 
 		if (r < 0 && was) {
-			in->counted = was[i].counted;
-			in->rec.stored = was[i].stored;
-			in->disk_size = was[i].disk_size;
-			in->fresh = was[i].fresh;
+			inode_undo(in, &was[i]);
 			in->dirty_attr = true;
 		}
 		(void)pthread_mutex_unlock(&in->lock);
@@ -559,7 +557,7 @@ static void flush_end(struct flush *g, int r)
 
 /* 1: took as much as one batch holds, there may be more. */
 static int flush_once(struct files *f, struct inode *const *in, uint32_t n,
-		      enum flush_mode mode)
+		      enum flush_mode mode, uint64_t before_ns)
 {
 	struct flush *g = (struct flush *)calloc(1, sizeof(*g));
 	bool more;
@@ -568,6 +566,7 @@ static int flush_once(struct files *f, struct inode *const *in, uint32_t n,
 	if (!g)
 		return -ENOMEM;
 	g->f = f;
+	g->before_ns = before_ns;
 	batch_init(&g->batch);
 	(void)meta_admit(f->how.meta); /* the commit says the same */
 	r = take_all(g, in, n, mode);
@@ -585,12 +584,14 @@ static int flush_once(struct files *f, struct inode *const *in, uint32_t n,
 
 int flush_inode(struct inode *in, enum flush_mode mode)
 {
+	const struct dynfs_os *os = in->files->how.os;
+	uint64_t now = os->now_ns(os);
 	int r;
 
 	if (!content_of(in))
 		return 0;
 	do
-		r = flush_once(in->files, &in, 1, mode);
+		r = flush_once(in->files, &in, 1, mode, now);
 	while (r == 1);
 	return r;
 }
@@ -605,11 +606,13 @@ static int by_number(const void *a, const void *b)
 
 int flush_many(struct inode **in, uint32_t n)
 {
+	const struct dynfs_os *os = in[0]->files->how.os;
+	uint64_t now = os->now_ns(os);
 	int r;
 
 	qsort(in, n, sizeof(struct inode *), by_number);
 	do
-		r = flush_once(in[0]->files, in, n, FLUSH_AGED);
+		r = flush_once(in[0]->files, in, n, FLUSH_AGED, now);
 	while (r == 1);
 	return r;
 }

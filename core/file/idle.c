@@ -128,6 +128,26 @@ void inode_put(struct inode *in)
 		inode_destroy(container_of(l, struct inode, lru));
 }
 
+void idle_leave(struct inode *in)
+{
+	struct files *f = in->files;
+	struct content *c = NULL;
+	struct list doomed, *l;
+
+	list_init(&doomed);
+	(void)pthread_mutex_lock(&f->lock);
+	/* who found it meanwhile puts it, and all is asked again */
+	if (!--in->refs) {
+		c = content_detach(in);
+		idle_drop(f, in, &doomed);
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+	if (c)
+		content_free(f, c);
+	while ((l = list_pop(&doomed)))
+		inode_destroy(container_of(l, struct inode, lru));
+}
+
 void inode_know(struct inode *in)
 {
 	atomic_store(&in->forgotten, false);

@@ -94,31 +94,54 @@ static int inode_load(struct inode *in)
 	return 0;
 }
 
-int inode_get(struct files *f, uint64_t ino, struct inode **ret)
+/* The one in the table, held; or fresh, whose lock is held, put into it. */
+static struct inode *inode_enter(struct files *f, uint64_t ino,
+				 struct inode *fresh)
 {
 	struct inode *in;
-	bool mine = false;
-	int r = 0;
 
-	(void)pthread_mutex_lock(&f->lock);
+	AUTOLOCK(&f->lock);
 	f->n_gets++;
 	in = inode_find(f, ino);
 	if (in) {
 		inode_use(f, in);
-	} else {
-		in = inode_alloc(f, ino);
-		if (in) {
-			mine = true;
-			(void)pthread_mutex_lock(&in->lock);
-			hmap_add(&f->inodes, &in->node, hash_u64(ino));
-			f->n_inodes++;
-		}
+		return in;
 	}
-	(void)pthread_mutex_unlock(&f->lock);
+	if (!fresh)
+		return NULL;
+	hmap_add(&f->inodes, &fresh->node, hash_u64(ino));
+	f->n_inodes++;
+	return fresh;
+}
+
+/* Not there, a moment ago. */
+static struct inode *inode_add(struct files *f, uint64_t ino)
+{
+	struct inode *fresh = inode_alloc(f, ino), *in;
+
+	if (!fresh)
+		return NULL;
+	(void)pthread_mutex_lock(&fresh->lock);
+	in = inode_enter(f, ino, fresh);
+	if (in == fresh)
+		return in;
+	(void)pthread_mutex_unlock(&fresh->lock);
+	inode_destroy(fresh);
+	(void)pthread_mutex_lock(&in->lock);
+	return in;
+}
+
+int inode_get(struct files *f, uint64_t ino, struct inode **ret)
+{
+	struct inode *in = inode_enter(f, ino, NULL);
+	int r = 0;
+
+	if (in)
+		(void)pthread_mutex_lock(&in->lock);
+	else
+		in = inode_add(f, ino);
 	if (!in)
 		return -ENOMEM;
-	if (!mine)
-		(void)pthread_mutex_lock(&in->lock);
 	if (!in->loaded)
 		r = inode_load(in);
 	(void)pthread_mutex_unlock(&in->lock);
@@ -297,6 +320,21 @@ void inode_record(struct inode *in, struct batch *b)
 	in->counted = now;
 	in->dirty_attr = false;
 	in->fresh = false;
+}
+
+struct before inode_before(const struct inode *in)
+{
+	return (struct before){ in->rec, in->counted, in->disk_size, in->fresh,
+				in->dirty_attr };
+}
+
+void inode_undo(struct inode *in, const struct before *was)
+{
+	in->rec = was->rec;
+	in->counted = was->counted;
+	in->disk_size = was->disk_size;
+	in->fresh = was->fresh;
+	in->dirty_attr = was->dirty_attr;
 }
 
 void inode_attr(struct inode *in, struct dynfs_attr *ret)

@@ -5,7 +5,8 @@
 
 #include <file/file.h>
 
-#define CHUNK_SLICES_MAX 64u /* more are compacted into one */
+#define CHUNK_SLICES_MAX 64u   /* more are compacted into one */
+#define GONE_MOST        4096u /* to be reclaimed, in memory */
 
 /* ---- memory of runs, space.c ----------------------------------------- */
 
@@ -93,6 +94,8 @@ struct content {
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
 	unsigned failures;     /* flushes in a row that failed */
+	uint64_t failing_ns;   /* since when */
+	atomic_int trouble;    /* of the last; 0: what was written is stored */
 	pthread_mutex_t flush; /* one flush at a time; before inode.io */
 };
 
@@ -142,7 +145,10 @@ struct files {
 	uint64_t dirty_bytes, dirty_limit;
 	bool stop, abandon, pressure;
 	struct list gone; /* struct inode.lru: to be reclaimed, held */
-	unsigned n_gone;  /* and those that just are */
+	uint32_t n_gone;  /* and those that just are */
+	bool gone_more;   /* there are others, in the metadata only */
+	bool gone_pass;   /* they are looked for, from the cursor on */
+	uint64_t gone_cursor;
 	uint64_t quiet_gets, quiet_ns; /* when there was nothing to do */
 	bool rested;
 
@@ -164,6 +170,7 @@ struct dirty {
 	struct list link;
 	struct inode *in;
 	bool queued, ready;
+	bool failed; /* not again at once */
 	uint64_t since_ns;
 };
 
@@ -196,12 +203,23 @@ struct content *content_detach(struct inode *in);
 void inode_hold(struct inode *in); /* one more reference */
 /* It is in no table any more; its content goes too, runs and all. */
 void inode_destroy(struct inode *in);
+/* What a commit that fails must give back; lock is held until it has. */
+struct before {
+	struct inode_rec rec;
+	struct inode_counted counted;
+	uint64_t disk_size;
+	bool fresh, dirty_attr;
+};
+struct before inode_before(const struct inode *in);
+void inode_undo(struct inode *in, const struct before *was);
 /* rec without counting; lock is held */
 void inode_put_record(struct inode *in, struct batch *b);
 struct dirty *inode_dirty(struct inode *in);
 
 /* idle.c: one step of storing what only waits in memory; false: nothing */
 bool idle_settle(struct files *f);
+/* Give up the last reference, and reclaim it some other time. */
+void idle_leave(struct inode *in);
 /* write.c: attributes that no flush has carried */
 int settle_attr(struct inode *in);
 
@@ -241,9 +259,13 @@ void space_trim(struct files *f);
 uint64_t space_bytes(struct files *f); /* in use and kept */
 
 /* runs.c */
-/* The bytes lie over what there is; ret_full: the chunk is one full run. */
+/*
+ * The bytes lie over what there is; ret_full: the chunk is one full run.
+ * born_ns: now, or 0 for old bytes that only move.
+ */
 int run_write(struct inode *in, struct content *c, struct chunk *k,
-	      uint32_t off, const void *data, uint32_t len, bool *ret_full);
+	      uint32_t off, const void *data, uint32_t len, uint64_t born_ns,
+	      bool *ret_full);
 void run_free(struct files *f, struct content *c, struct run *r);
 void run_unflush(struct files *f, struct content *c, struct run *r);
 /* Nothing at and beyond off of the chunk is wanted any more. */
@@ -273,6 +295,8 @@ int flush_many(struct inode **in, uint32_t n);
 
 /* reclaim.c */
 void reclaim_inode(struct inode *in);
+/* Some whose intent is in the metadata, from an inode on; 0: all were seen. */
+uint64_t reclaim_more(struct files *f, uint64_t cursor);
 /* Deletes slices of ino from chunk on with a sequence below; in steps. */
 int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below);
 

@@ -141,6 +141,26 @@ static int intent_finish(struct files *f, const struct intent *i)
 	return 0;
 }
 
+uint64_t reclaim_more(struct files *f, uint64_t cursor)
+{
+	struct key from = key_intent(cursor, 0), end = key_kind('O' + 1);
+	struct intents t = { .n = 0 };
+	int r = meta_scan(f->how.meta, from.data, from.len, end.data, end.len,
+			  intent_each, &t);
+
+	for (uint32_t i = 0; i < t.n && r >= 0; ++i) {
+		struct inode *in;
+
+		/* a cut that is under way ends by itself */
+		if (t.at[i].rec.kind == INTENT_REMOVE &&
+		    inode_get(f, t.at[i].ino, &in) >= 0)
+			inode_put(in);
+	}
+	if (r < 0 || t.n < sizeof(t.at) / sizeof(*t.at))
+		return 0;
+	return t.at[t.n - 1].ino + 1;
+}
+
 int files_recover(struct files *f)
 {
 	struct key from = key_kind('O'), end = key_kind('O' + 1);

@@ -50,7 +50,8 @@ static int run_reserve(struct files *f, struct content *c, struct run *r,
 }
 
 static int run_new(struct files *f, struct content *c, struct chunk *k,
-		   uint32_t off, uint32_t len, struct run **ret)
+		   uint32_t off, uint32_t len, uint64_t born_ns,
+		   struct run **ret)
 {
 	struct run *r = (struct run *)calloc(1, sizeof(*r));
 	int err;
@@ -67,7 +68,7 @@ static int run_new(struct files *f, struct content *c, struct chunk *k,
 	dirty_add(f, RUN_COST);
 	r->chunk = k;
 	r->off = off;
-	r->born_ns = f->how.os->now_ns(f->how.os);
+	r->born_ns = born_ns;
 	list_push(&c->runs, &r->link);
 	list_push(&k->runs, &r->in_chunk);
 	c->n_runs++;
@@ -126,14 +127,15 @@ static int run_gather(struct files *f, struct content *c, struct chunk *k,
 }
 
 int run_write(struct inode *in, struct content *c, struct chunk *k,
-	      uint32_t off, const void *data, uint32_t len, bool *ret_full)
+	      uint32_t off, const void *data, uint32_t len, uint64_t born_ns,
+	      bool *ret_full)
 {
 	struct files *f = in->files;
 	struct run *r = NULL;
 	int err = run_gather(f, c, k, off, off + len, &r);
 
 	if (err >= 0 && !r)
-		err = run_new(f, c, k, off, len, &r);
+		err = run_new(f, c, k, off, len, born_ns, &r);
 	if (err >= 0)
 		err = run_extend(f, c, r, off, off + len);
 	if (err < 0)

@@ -152,7 +152,7 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 	return r;
 }
 
-/* Bytes shown by the chunks from first on, and their maps forgotten. */
+/* Dirty bytes of the chunks from first on, and their maps, are forgotten. */
 static void cut_chunks(struct inode *in, struct content *c, uint64_t first)
 {
 	struct hnode *n, *next;
@@ -225,11 +225,13 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 	uint64_t first = first_behind(f, size), edge = 0, stored;
 	AUTOBUF struct buf value = BUF_INIT;
 	AUTOBATCH struct batch b;
+	struct before was;
 	int r;
 
 	batch_init(&b);
 	extent_drop_begin(f->how.extents);
 	AUTOLOCK(&in->lock);
+	was = inode_before(in);
 	cut->below = UINT64_MAX;
 	r = stored_below(in, first, &stored);
 	if (r >= 0)
@@ -255,6 +257,8 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 		inode_record(in, &b);
 		r = meta_commit(f->how.meta, &b, NULL);
 	}
+	if (r < 0)
+		inode_undo(in, &was);
 	extent_drop_end(f->how.extents, r >= 0);
 	return r;
 }
@@ -275,6 +279,16 @@ static int cut_rest(struct inode *in, uint64_t first)
 	return meta_commit(f->how.meta, &b, NULL);
 }
 
+static void cut_runs(struct inode *in, struct content *c, uint64_t size)
+{
+	struct files *f = in->files;
+	struct chunk *k = chunk_find(c, chunk_number(f, size));
+
+	if (k)
+		runs_cut(f, c, k, (uint32_t)(size % f->how.extent_bytes));
+	cut_chunks(in, c, first_behind(f, size));
+}
+
 static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 {
 	struct cut *cut = (struct cut *)calloc(1, sizeof(*cut));
@@ -283,7 +297,6 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 
 	if (!cut)
 		return -ENOMEM;
-	cut_chunks(in, c, first_behind(in->files, size));
 	r = cut_commit(in, c, size, cut, &more);
 	free(cut);
 	if (r < 0) {
@@ -296,6 +309,7 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 		}
 		return r;
 	}
+	cut_runs(in, c, size);
 	return more ? cut_rest(in, first_behind(in->files, size)) : 0;
 }
 
@@ -313,36 +327,21 @@ static bool runs_below(struct inode *in, struct content *c, uint64_t size)
 	return false;
 }
 
-static void cut_runs(struct inode *in, struct content *c, uint64_t size)
-{
-	struct files *f = in->files;
-	struct chunk *k = chunk_find(c, chunk_number(f, size));
-	struct hnode *n;
-
-	if (k)
-		runs_cut(f, c, k, (uint32_t)(size % f->how.extent_bytes));
-	for (n = hmap_iter(&c->chunks, NULL); n; n = hmap_iter(&c->chunks, n)) {
-		k = container_of(n, struct chunk, node);
-		if (k->number > chunk_number(f, size))
-			runs_cut(f, c, k, 0);
-	}
-}
-
 static int grow_locked(struct inode *in, uint64_t size)
 {
 	AUTOBATCH struct batch b;
-	struct inode_counted counted;
+	struct before was;
 	int r;
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	counted = in->counted;
+	was = inode_before(in);
 	in->rec.size = in->disk_size = size;
 	in->rec.mtime = in->rec.ctime = files_now(in->files);
 	inode_record(in, &b);
 	r = meta_commit(in->files->how.meta, &b, NULL);
 	if (r < 0)
-		in->counted = counted;
+		inode_undo(in, &was);
 	return r;
 }
 
@@ -350,7 +349,6 @@ static int truncate_locked(struct inode *in, struct content *c, uint64_t size)
 {
 	if (size >= in->rec.size)
 		return grow_locked(in, size);
-	cut_runs(in, c, size);
 	return cut_locked(in, c, size);
 }
 

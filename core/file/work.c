@@ -20,6 +20,7 @@
 
 #define MANY_INODES   256u /* in one flush */
 #define FAILURES_MAX  10u
+#define FAILING_NS    30000000000u
 #define ROOM_CHECK_NS 100000000u
 #define REST_NS       2000000000u
 #define ROOM_PLENTY   (256ull << 20)
@@ -50,6 +51,7 @@ void work_dirty(struct inode *in, bool ready)
 	held = d->queued || d->ready;
 	if (!d->queued && !d->ready) {
 		d->queued = true;
+		d->failed = false;
 		d->since_ns = f->how.os->now_ns(f->how.os);
 		list_push(&f->dirty, &d->link);
 	}
@@ -64,15 +66,38 @@ void work_dirty(struct inode *in, bool ready)
 		inode_hold(in);
 }
 
+/* The flush did not take all, or failed. */
+static void work_again(struct inode *in, bool failed)
+{
+	work_dirty(in, false);
+	AUTOLOCK(&in->files->dirty_lock);
+	inode_dirty(in)->failed = failed;
+}
+
+static bool work_stops(struct files *f)
+{
+	AUTOLOCK(&f->dirty_lock);
+	return f->stop;
+}
+
 /* Takes over the caller's reference, the only one: lru is nobody else's. */
 void work_gone(struct inode *in)
 {
 	struct files *f = in->files;
+	bool room;
 
-	AUTOLOCK(&f->dirty_lock);
-	f->n_gone++;
-	list_push(&f->gone, &in->lru);
-	(void)pthread_cond_signal(&f->work);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	room = f->n_gone < GONE_MOST;
+	if (room) {
+		f->n_gone++;
+		list_push(&f->gone, &in->lru);
+		(void)pthread_cond_signal(&f->work);
+	} else {
+		f->gone_more = true; /* its intent record tells of it */
+	}
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	if (!room)
+		idle_leave(in);
 }
 
 /* Has what would make it dirty again?  flush is held. */
@@ -88,32 +113,50 @@ static bool still_dirty(struct inode *in)
 	return dirty;
 }
 
-/* Bytes that can not be stored: said, kept for sync and close, and dropped
- * in the end, for memory is not for ever. */
-static void work_failed(struct inode *in, int r)
+/* flush and inode.io are held; how much there was. */
+static uint64_t drop_runs(struct inode *in, struct content *c)
 {
-	struct content *c = in->content;
 	uint64_t lost = 0;
 
-	AUTOWRLOCK(&in->io);
-	atomic_store(&in->error, r);
-	if (++c->failures < FAILURES_MAX)
-		return;
 	list_for_safe(l, &c->runs)
 	{
 		struct run *run = container_of(l, struct run, link);
 
-		if (run->flushing)
-			continue;
 		lost += run->len;
+		run->chunk->rewritten = false;
 		run_free(in->files, c, run);
 	}
+	return lost;
+}
+
+/*
+ * Bytes that can not be stored: told by sync and close while it is so.  They
+ * are tried again and again for a while, for disks come back and room is made,
+ * and dropped in the end, for memory is not for ever.
+ */
+static void work_failed(struct inode *in, int r)
+{
+	struct files *f = in->files;
+	struct content *c = in->content;
+	uint64_t now = f->how.os->now_ns(f->how.os), lost;
+
+	AUTOWRLOCK(&in->io);
+	atomic_store(&c->trouble, r);
+	if (!c->failures++)
+		c->failing_ns = now;
+	if (c->failures < FAILURES_MAX ||
+	    (now - c->failing_ns < FAILING_NS && !work_stops(f)))
+		return;
+	lost = drop_runs(in, c);
 	c->failures = 0;
-	if (lost)
-		log_error("file",
-			  "inode %" PRIu64 ": %" PRIu64 " bytes could "
-			  "not be stored and are lost: %s",
-			  in->ino, lost, fail_text(r));
+	atomic_store(&c->trouble, 0);
+	if (!lost)
+		return;
+	atomic_store(&in->error, r);
+	log_error("file",
+		  "inode %" PRIu64 ": %" PRIu64 " bytes could "
+		  "not be stored and are lost: %s",
+		  in->ino, lost, fail_text(r));
 }
 
 static void work_after(struct inode *in, int r)
@@ -121,7 +164,7 @@ static void work_after(struct inode *in, int r)
 	if (r < 0)
 		work_failed(in, r);
 	if (still_dirty(in))
-		work_dirty(in, false);
+		work_again(in, r < 0);
 	(void)pthread_mutex_unlock(&in->content->flush);
 	inode_put(in);
 }
@@ -140,8 +183,10 @@ static void work_ready(struct files *f, struct dirty *d)
 
 static bool work_is_due(struct files *f, const struct dirty *d, uint64_t now)
 {
-	return f->stop || f->pressure || f->dirty_bytes > f->dirty_limit / 2 ||
-	       now - d->since_ns >= f->how.flush_ns;
+	if (f->stop || now - d->since_ns >= f->how.flush_ns)
+		return true;
+	return !d->failed &&
+	       (f->pressure || f->dirty_bytes > f->dirty_limit / 2);
 }
 
 /* The oldest inodes, as many as fill an extent or two together. */
@@ -154,9 +199,13 @@ static uint32_t work_collect(struct files *f, struct inode **in)
 	{
 		struct dirty *d = container_of(l, struct dirty, link);
 
-		if (n == MANY_INODES || bytes >= 4ull * f->how.extent_bytes ||
-		    !work_is_due(f, d, now))
+		if (n == MANY_INODES || bytes >= 4ull * f->how.extent_bytes)
 			break;
+		if (!work_is_due(f, d, now)) {
+			if (d->failed)
+				continue;
+			break;
+		}
 		/* a flush of it is on its way already */
 		if (pthread_mutex_trylock(&d->in->content->flush))
 			continue;
@@ -174,8 +223,13 @@ static void work_aged(struct files *f, struct inode **in, uint32_t n)
 
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	r = flush_many(in, n);
-	for (uint32_t i = 0; i < n; ++i)
-		work_after(in[i], r);
+	for (uint32_t i = 0; i < n; ++i) {
+		/* one that can not be stored must not keep back the others */
+		if (r < 0 && n > 1)
+			work_after(in[i], flush_inode(in[i], FLUSH_AGED));
+		else
+			work_after(in[i], r);
+	}
 	(void)pthread_mutex_lock(&f->dirty_lock);
 }
 
@@ -189,6 +243,24 @@ static void work_reclaim(struct files *f, struct list *l)
 	inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->n_gone--;
+}
+
+/* A pass over the intent records, a piece at a time. */
+static void work_look_for_gone(struct files *f)
+{
+	uint64_t cursor;
+
+	if (!f->gone_pass) {
+		f->gone_pass = true;
+		f->gone_more = false;
+		f->gone_cursor = 0;
+	}
+	cursor = f->gone_cursor;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	cursor = reclaim_more(f, cursor);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	f->gone_cursor = cursor;
+	f->gone_pass = cursor != 0;
 }
 
 static bool work_settle(struct files *f)
@@ -262,6 +334,10 @@ static bool work_step(struct files *f)
 	}
 	if ((l = list_first(&f->gone))) {
 		work_reclaim(f, l);
+		return true;
+	}
+	if ((f->gone_more || f->gone_pass) && !f->stop) {
+		work_look_for_gone(f);
 		return true;
 	}
 	return work_settle(f);
@@ -361,7 +437,7 @@ bool files_room_comes(struct files *f, unsigned *looks)
 	bool comes;
 
 	(void)pthread_mutex_lock(&f->dirty_lock);
-	comes = f->n_gone && !f->stop;
+	comes = (f->n_gone || f->gone_more || f->gone_pass) && !f->stop;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	comes = comes || extents_frees(f->how.extents);
 	/* a second look: the kernel lets go of a file a moment after its name */

@@ -20,25 +20,27 @@ static uint64_t iov_bytes(const struct iovec *iov, uint32_t n)
 	return sum;
 }
 
-/* One piece of memory to the chunks that it covers. */
-static int write_bytes(struct inode *in, struct content *c, uint64_t off,
+/* One piece of memory to the chunks that it covers; off goes along. */
+static int write_bytes(struct inode *in, struct content *c, uint64_t *off,
 		       const uint8_t *data, size_t len, bool *ready)
 {
+	const struct dynfs_os *os = in->files->how.os;
 	uint32_t size = in->files->how.extent_bytes;
+	uint64_t now = os->now_ns(os);
 
 	while (len) {
-		uint32_t at = (uint32_t)(off % size);
+		uint32_t at = (uint32_t)(*off % size);
 		uint32_t n = size - at < len ? size - at : (uint32_t)len;
 		bool full = false;
 		struct chunk *k;
-		int r = chunk_get(c, off / size, &k);
+		int r = chunk_get(c, *off / size, &k);
 
 		if (r >= 0)
-			r = run_write(in, c, k, at, data, n, &full);
+			r = run_write(in, c, k, at, data, n, now, &full);
 		if (r < 0)
 			return r;
 		*ready = *ready || full;
-		off += n;
+		*off += n;
 		data += n;
 		len -= n;
 	}
@@ -67,16 +69,16 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 		off = in->rec.size;
 	if (off > FILE_SIZE_MAX - len)
 		return -EFBIG;
-	for (uint32_t i = 0; i < n_iov && r >= 0; ++i) {
-		r = write_bytes(in, c, off, (const uint8_t *)iov[i].iov_base,
+	for (uint32_t i = 0; i < n_iov && r >= 0; ++i)
+		r = write_bytes(in, c, &off, (const uint8_t *)iov[i].iov_base,
 				iov[i].iov_len, &ready);
-		off += iov[i].iov_len;
-	}
-	if (r < 0)
+	/* out of memory in the middle: what lies in runs is written all the
+	 * same, for it can not be taken out of what it lies over */
+	if (!c->n_runs)
 		return r;
 	write_touch(in, off);
 	work_dirty(in, ready);
-	return 0;
+	return r;
 }
 
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
@@ -102,19 +104,28 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 
 int file_take_error(struct inode *in)
 {
-	return atomic_exchange(&in->error, 0);
+	struct content *c = content_of(in);
+	int lost = atomic_exchange(&in->error, 0);
+
+	return lost || !c ? lost : atomic_load(&c->trouble);
 }
 
 int settle_attr(struct inode *in)
 {
 	AUTOBATCH struct batch b;
+	struct before was;
+	int r;
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
 	if (!in->dirty_attr || in->fresh || !in->counted.exists)
 		return 0;
+	was = inode_before(in);
 	inode_record(in, &b);
-	return meta_commit(in->files->how.meta, &b, NULL);
+	r = meta_commit(in->files->how.meta, &b, NULL);
+	if (r < 0)
+		inode_undo(in, &was);
+	return r;
 }
 
 static int settle(struct inode *in, enum flush_mode mode)

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Full disks, disks that fail, and damaged records. */
+#include "rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+static int set_up(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 0, 0);
+	*state = &r;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+/* All stores fail to write from now on; the logs do not. */
+static void stores_fail(struct rig *r, int err)
+{
+	char path[16];
+
+	for (int i = 1; i <= 5; i++) {
+		struct simos_fault f = { .call = SIMOS_PWRITEV,
+					 .prefix = path,
+					 .nth = 1,
+					 .err = err };
+
+		(void)snprintf(path, sizeof(path), "/d%d/store", i);
+		assert_int_equal(simos_inject(r->sim, &f), 0);
+	}
+}
+
+static struct extent_id extent_of(struct rig *r, uint64_t ino, uint64_t chunk)
+{
+	struct inode *in = rig_get(r, ino);
+	struct extent_id id = { 0 };
+	struct content *c;
+	struct chunk *k;
+
+	assert_int_equal(content_ready(in), 0);
+	c = content_of(in);
+	assert_int_equal(chunk_load(in, c, chunk, &k), 0);
+	assert_int_equal(k->map.n_shown, 1);
+	id = k->map.slices[0].extent;
+	inode_put(in);
+	return id;
+}
+
+/* Put something else in the place of a row; returns what was there. */
+static void exchange(struct rig *r, const struct key *key, struct buf *value)
+{
+	struct buf was = BUF_INIT;
+	struct batch b;
+
+	batch_init(&b);
+	assert_int_equal(meta_get(r->meta, key->data, key->len, &was), 0);
+	batch_put(&b, key->data, key->len, value->data, value->len);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	batch_done(&b);
+	buf_done(value);
+	*value = was;
+}
+
+static bool nothing_to_free(struct rig *r)
+{
+	struct key frees = key_kind('Z');
+
+	return !rig_rows(r, &frees);
+}
+
+static void a_full_pool_is_told_at_write(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+	uint64_t n = 0;
+	int e;
+
+	rig_free(r);
+	rig_new(r, 1, 24u << 20);
+	in = rig_make(r);
+	while (!(e = rig_write(in, n * CHUNK, CHUNK, 1)))
+		assert_true(++n < 10000);
+	assert_int_equal(e, -ENOSPC);
+	/* all that was accepted is stored */
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(rig_size(in), n * CHUNK);
+	for (uint64_t i = 0; i < n; i++)
+		rig_check(in, i * CHUNK, CHUNK, 1);
+	/* room for the checkpoint of the end */
+	assert_int_equal(file_truncate(in, 0), 0);
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	inode_put(in);
+	rig_wait(r, nothing_to_free);
+}
+
+static void a_failed_flush_keeps_the_bytes_and_fsync_says_so(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino;
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	stores_fail(r, -ENOSPC);
+	assert_int_equal(file_sync(in, false), -ENOSPC);
+	rig_check(in, 0, CHUNK, 1);
+	/* later bytes win over those that could not be stored */
+	assert_int_equal(rig_write(in, 100, 10, 2), 0);
+	assert_int_equal(file_sync(in, false), -ENOSPC);
+	simos_heal(r->sim);
+	assert_int_equal(file_sync(in, false), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	rig_check(in, 0, 100, 1);
+	rig_check(in, 100, 10, 2);
+	rig_check(in, 110, CHUNK - 110, 1);
+	inode_put(in);
+}
+
+static void a_batch_that_fails_frees_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino;
+	struct key second;
+	struct buf value = BUF_INIT;
+
+	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	second = key_extent(extent_of(r, ino, 1));
+	buf_put8(&value, 99);
+	exchange(r, &second, &value);
+	/* hides the first extent whole, and then meets the second's record */
+	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 2), 0);
+	assert_int_equal(file_sync(in, false), -EUCLEAN);
+	/* groups that confirm, so that what is to be freed is */
+	for (int i = 0; i < 5; i++) {
+		struct inode *other = rig_make(r);
+
+		assert_int_equal(file_sync(other, false), 0);
+		assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)),
+				 0);
+		inode_put(other);
+	}
+	exchange(r, &second, &value);
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	buf_done(&value);
+	extents_stop(r->extents); /* what was due is freed now */
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	rig_check(in, 0, 2 * CHUNK, 1);
+	inode_put(in);
+}
+
+static void one_bad_inode_does_not_keep_others_from_the_disks(void **state)
+{
+	struct rig *r = *state;
+	struct inode *bad = rig_make(r), *good = rig_make(r);
+	uint64_t ino = good->ino, bad_ino = bad->ino;
+	struct buf value = BUF_INIT;
+	struct key key;
+
+	assert_int_equal(rig_write(bad, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(bad, false), 0);
+	key = key_extent(extent_of(r, bad->ino, 0));
+	buf_put8(&value, 99);
+	exchange(r, &key, &value);
+	/* both in one flush of the background */
+	inode_put(bad);
+	inode_put(good);
+	r->how.n_threads = 1;
+	rig_refresh(r);
+	bad = rig_get(r, bad_ino);
+	good = rig_get(r, ino);
+	assert_int_equal(rig_write(bad, 0, CHUNK, 2), 0);
+	assert_int_equal(rig_write(good, 0, 1000, 2), 0);
+	for (int i = 0; i < 300 && !rig_is_clean(good); i++) {
+		struct timespec t = { .tv_nsec = 10000000 };
+
+		simos_advance(r->sim, 10000000);
+		(void)nanosleep(&t, NULL);
+	}
+	assert_int_equal(file_take_error(good), 0);
+	assert_int_equal(rig_slices(r, ino, SLICE_EXTENT), 1);
+	rig_check(good, 0, 1000, 2);
+	exchange(r, &key, &value);
+	buf_done(&value);
+	assert_int_equal(file_sync(bad, false), 0);
+	inode_put(bad);
+	inode_put(good);
+}
+
+static void an_unreadable_slice_does_not_stop_writes_to_its_chunk(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct buf value = BUF_INIT;
+	struct key key;
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	key = key_extent(extent_of(r, in->ino, 0));
+	buf_put8(&value, 99);
+	exchange(r, &key, &value);
+	for (unsigned i = 0; i < CHUNK_SLICES_MAX + 5; i++) {
+		assert_int_equal(rig_write(in, 200 * i, 100, 2), 0);
+		assert_int_equal(file_sync(in, false), 0);
+	}
+	rig_check(in, 200 * (CHUNK_SLICES_MAX + 4), 100, 2);
+	exchange(r, &key, &value);
+	buf_done(&value);
+	inode_put(in);
+}
+
+static void a_slice_beyond_its_chunk_is_damage(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct slice_rec rec = { .kind = SLICE_HOLE,
+				 .offset = 10,
+				 .length = CHUNK };
+	struct key key = key_slice(in->ino, 0, 1);
+	struct buf value = BUF_INIT;
+	struct batch b;
+	uint8_t byte;
+	size_t n;
+
+	assert_int_equal(file_truncate(in, CHUNK), 0);
+	batch_init(&b);
+	slice_rec_put(&value, &rec);
+	batch_put(&b, key.data, key.len, value.data, value.len);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	assert_int_equal(file_read(in, 0, 1, &byte, &n), -EUCLEAN);
+	batch_delete(&b, key.data, key.len);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	batch_done(&b);
+	buf_done(&value);
+	inode_put(in);
+}
+
+static void a_cut_that_fails_changes_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct buf value = BUF_INIT;
+	struct dynfs_attr was, now;
+	struct key key;
+
+	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	key = key_extent(extent_of(r, in->ino, 1));
+	buf_put8(&value, 99);
+	exchange(r, &key, &value);
+	assert_int_equal(rig_write(in, CHUNK + 100, 10, 2), 0);
+	inode_attr(in, &was);
+	assert_int_equal(file_truncate(in, 0), -EUCLEAN);
+	exchange(r, &key, &value);
+	buf_done(&value);
+	inode_attr(in, &now);
+	assert_int_equal(now.size_bytes, was.size_bytes);
+	assert_int_equal(now.stored_bytes, was.stored_bytes);
+	rig_check(in, 0, CHUNK + 100, 1);
+	rig_check(in, CHUNK + 100, 10, 2);
+	rig_check(in, CHUNK + 110, CHUNK - 110, 1);
+	assert_int_equal(file_truncate(in, 0), 0);
+	inode_put(in);
+}
+
+static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct timespec t = { .tv_nsec = 1000000 };
+	uint64_t ino = in->ino;
+
+	inode_put(in);
+	r->how.n_threads = 2;
+	rig_refresh(r);
+	in = rig_get(r, ino);
+	stores_fail(r, -ENOSPC);
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	for (int i = 0; i < 500; i++) { /* of 20 ms of theirs */
+		simos_advance(r->sim, 20000000);
+		(void)nanosleep(&t, NULL);
+	}
+	assert_int_equal(file_take_error(in), -ENOSPC);
+	simos_heal(r->sim);
+	assert_int_equal(file_sync(in, false), 0);
+	/* it is stored now: nothing is left to be told */
+	assert_int_equal(file_take_error(in), 0);
+	rig_check(in, 0, CHUNK, 1);
+	inode_put(in);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_full_pool_is_told_at_write),
+		TEST(a_failed_flush_keeps_the_bytes_and_fsync_says_so),
+		TEST(a_batch_that_fails_frees_nothing),
+		TEST(one_bad_inode_does_not_keep_others_from_the_disks),
+		TEST(an_unreadable_slice_does_not_stop_writes_to_its_chunk),
+		TEST(a_slice_beyond_its_chunk_is_damage),
+		TEST(a_cut_that_fails_changes_nothing),
+		TEST(a_short_failure_loses_nothing_however_often_it_is_met),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
