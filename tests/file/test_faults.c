@@ -278,23 +278,64 @@ static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
 {
 	struct rig *r = *state;
 	struct inode *in = rig_make(r);
-	struct timespec t = { .tv_nsec = 1000000 };
+	struct timespec t = { .tv_nsec = 30000000 };
+	struct buf value = BUF_INIT;
 	uint64_t ino = in->ino;
+	struct key key;
 
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	key = key_extent(extent_of(r, ino, 0));
 	inode_put(in);
 	r->how.n_threads = 2;
+	r->how.flush_ns = 200000000;
 	rig_refresh(r);
 	in = rig_get(r, ino);
-	stores_fail(r, -ENOSPC);
-	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
-	for (int i = 0; i < 500; i++) { /* of 20 ms of theirs */
-		simos_advance(r->sim, 20000000);
+	/* what it would hide can not be dropped for ten seconds, 20 tries */
+	buf_put8(&value, 99);
+	exchange(r, &key, &value);
+	assert_int_equal(rig_write(in, 0, CHUNK, 2), 0);
+	for (int i = 0; i < 40; i++) {
+		simos_advance(r->sim, 250000000);
 		(void)nanosleep(&t, NULL);
 	}
-	assert_int_equal(file_take_error(in), -ENOSPC);
-	simos_heal(r->sim);
+	assert_int_equal(file_take_error(in), -EUCLEAN);
+	exchange(r, &key, &value);
+	buf_done(&value);
 	assert_int_equal(file_sync(in, false), 0);
 	/* it is stored now: nothing is left to be told */
+	assert_int_equal(file_take_error(in), 0);
+	rig_check(in, 0, CHUNK, 2);
+	inode_put(in);
+}
+
+static void
+what_can_not_be_stored_at_all_is_told_once_and_given_up(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct timespec t = { .tv_nsec = 10000000 };
+	struct buf value = BUF_INIT;
+	uint64_t ino = in->ino;
+	struct key key;
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	key = key_extent(extent_of(r, ino, 0));
+	inode_put(in);
+	r->how.n_threads = 1;
+	rig_refresh(r);
+	in = rig_get(r, ino);
+	buf_put8(&value, 99);
+	exchange(r, &key, &value);
+	assert_int_equal(rig_write(in, 0, CHUNK, 2), 0);
+	for (int i = 0; i < 500 && !rig_is_clean(in); i++) {
+		simos_advance(r->sim, 2000000000);
+		(void)nanosleep(&t, NULL);
+	}
+	exchange(r, &key, &value);
+	buf_done(&value);
+	assert_int_equal(file_take_error(in), -EUCLEAN);
 	assert_int_equal(file_take_error(in), 0);
 	rig_check(in, 0, CHUNK, 1);
 	inode_put(in);
@@ -313,6 +354,7 @@ int main(void)
 		TEST(a_slice_beyond_its_chunk_is_damage),
 		TEST(a_cut_that_fails_changes_nothing),
 		TEST(a_short_failure_loses_nothing_however_often_it_is_met),
+		TEST(what_can_not_be_stored_at_all_is_told_once_and_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
