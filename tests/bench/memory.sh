@@ -3,18 +3,18 @@
 # shellcheck disable=SC1091,SC2154
 # What dynfs takes of memory and of the disks for its own purposes: resident
 # while 1 MiB writes go on and on, idle with many files in the pool, and the
-# bytes of index and checkpoint for each file of 16 KiB with a name of 20
-# bytes.  Root.  Wants the release build: cmake --build build/release
-# --target bench.
+# bytes of index and checkpoint for each file with a name of 20 bytes.  Root.
+# Wants the release build: cmake --build build/release --target bench.
 #
 #   --files N    how many files (100000)
+#   --bytes N    and how large (16384)
 #   --seconds N  how long the writes go on (30)
 #   --dir DIR    where the disks lie (/var/tmp)
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
 bin=$(dirname "$(dirname "$here")")/build/release/bin
-files=100000 seconds=30
+files=100000 bytes=16384 seconds=30
 
 usage() {
 	sed -n '/^# What dynfs/,/^set/s/^# \{0,1\}//p' "$here/memory.sh"
@@ -23,6 +23,7 @@ usage() {
 while [ $# -gt 0 ]; do
 	case $1 in
 	--files) files=${2:?--files wants a number} && shift ;;
+	--bytes) bytes=${2:?--bytes wants a number} && shift ;;
 	--seconds) seconds=${2:?--seconds wants a number} && shift ;;
 	--dir) export DYNFS_TEST_DIR=${2:?--dir wants a folder} && shift ;;
 	-h | --help) usage && exit 0 ;;
@@ -83,12 +84,12 @@ under_load() {
 
 make_files() {
 	local middle most
-	"$worker" create "$work/bench.mnt" --count "$files" --bytes 16384 \
+	"$worker" create "$work/bench.mnt" --count "$files" --bytes "$bytes" \
 		>"$work/rates" &
 	read -r middle most <<<"$(sampled $!)"
 	wait $!
 	"$dynfs" sync -c "$work/bench.conf" >/dev/null
-	echo "making $files files of 16 KiB, $(cat "$work/rates") a second:" \
+	echo "making $files files of $bytes bytes, $(cat "$work/rates") a second:" \
 		"resident $(mib "$middle"), at most $(mib "$most")"
 }
 
@@ -107,7 +108,7 @@ under_load
 make_files
 sleep 5
 echo "idle with $files files: resident $(mib "$(resident VmRSS)")"
-# the kernel knows all of them until now, and so dynfs has to
+# the kernel knows all of them until now
 drop_caches
 sleep 2
 echo "idle, the kernel's caches dropped: resident $(mib "$(resident VmRSS)")"
@@ -115,7 +116,8 @@ pool_stop bench
 pool_start bench
 echo "started afresh: resident $(mib "$(resident VmRSS)")"
 # also the proof that all of them are there
-"$worker" stat "$work/bench.mnt" --count "$files" --bytes 16384 >"$work/rates"
+"$worker" stat "$work/bench.mnt" --count "$files" \
+	--bytes "$bytes" >"$work/rates"
 echo "after stat of all files: resident $(mib "$(resident VmRSS)")"
 pool_stop bench
 # on its own disk a checkpoint is links to the index; on others a copy
