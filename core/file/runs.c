@@ -98,32 +98,43 @@ static bool run_touches(const struct run *r, uint32_t off, uint32_t end)
 	return !r->flushing && r->off <= end && r->off + r->len >= off;
 }
 
-/* The oldest run that can change and touches the range takes in the others. */
-static int run_gather(struct files *f, struct content *c, struct chunk *k,
-		      uint32_t off, uint32_t end, struct run **ret)
+/* The oldest run that can change and touches the range, and all they cover. */
+static struct run *run_first(const struct chunk *k, uint32_t *off,
+			     uint32_t *end)
 {
+	uint32_t from = *off, to = *end;
 	struct run *first = NULL;
 
-	list_for_safe(l, &k->runs)
+	list_for(l, &k->runs)
 	{
 		struct run *r = container_of(l, struct run, in_chunk);
-		int err;
 
-		if (!run_touches(r, off, end))
+		if (!run_touches(r, *off, *end))
 			continue;
-		if (!first) {
+		if (!first)
 			first = r;
+		from = r->off < from ? r->off : from;
+		to = r->off + r->len > to ? r->off + r->len : to;
+	}
+	*off = from;
+	*end = to;
+	return first;
+}
+
+/* It covers them: their bytes are put into it. */
+static void run_gather(struct files *f, struct content *c, struct run *first,
+		       uint32_t off, uint32_t end)
+{
+	list_for_safe(l, &first->chunk->runs)
+	{
+		struct run *r = container_of(l, struct run, in_chunk);
+
+		if (r == first || !run_touches(r, off, end))
 			continue;
-		}
-		err = run_extend(f, c, first, r->off, r->off + r->len);
-		if (err < 0)
-			return err;
 		memcpy(first->at.data + (r->off - first->off), r->at.data,
 		       r->len);
 		run_free(f, c, r);
 	}
-	*ret = first;
-	return 0;
 }
 
 int run_write(struct inode *in, struct content *c, struct chunk *k,
@@ -131,15 +142,16 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 	      bool *ret_full)
 {
 	struct files *f = in->files;
-	struct run *r = NULL;
-	int err = run_gather(f, c, k, off, off + len, &r);
+	uint32_t from = off, to = off + len;
+	struct run *r = run_first(k, &from, &to);
+	int err = r ? 0 : run_new(f, c, k, off, len, born_ns, &r);
 
-	if (err >= 0 && !r)
-		err = run_new(f, c, k, off, len, born_ns, &r);
+	/* the last that can fail: what it makes room for is not set yet */
 	if (err >= 0)
-		err = run_extend(f, c, r, off, off + len);
+		err = run_extend(f, c, r, from, to);
 	if (err < 0)
 		return err;
+	run_gather(f, c, r, off, off + len);
 	memcpy(r->at.data + (off - r->off), data, len);
 	*ret_full = r->len == f->how.extent_bytes;
 	return 0;

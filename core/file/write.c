@@ -61,6 +61,7 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 {
 	struct content *c;
 	bool ready = false;
+	uint64_t from;
 	int r = content_get(in, &c);
 
 	if (r < 0)
@@ -69,12 +70,13 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 		off = in->rec.size;
 	if (off > FILE_SIZE_MAX - len)
 		return -EFBIG;
+	from = off;
 	for (uint32_t i = 0; i < n_iov && r >= 0; ++i)
 		r = write_bytes(in, c, &off, (const uint8_t *)iov[i].iov_base,
 				iov[i].iov_len, &ready);
 	/* out of memory in the middle: what lies in runs is written all the
 	 * same, for it can not be taken out of what it lies over */
-	if (!c->n_runs)
+	if (off == from)
 		return r;
 	write_touch(in, off);
 	work_dirty(in, ready);

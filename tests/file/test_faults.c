@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static int set_up(void **state)
@@ -309,6 +312,55 @@ static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
 	inode_put(in);
 }
 
+/* Nothing is mapped while it is forbidden; freed small blocks may be used. */
+static int write_without_memory(struct inode *in, void *data, size_t len)
+{
+	struct iovec iov = { data, len };
+	struct rlimit was, none;
+	int e;
+
+	assert_int_equal(getrlimit(RLIMIT_AS, &was), 0);
+	none = (struct rlimit){ 1, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	e = file_write(in, 0, &iov, 1, false);
+	assert_int_equal(setrlimit(RLIMIT_AS, &was), 0);
+	return e;
+}
+
+static void a_write_without_memory_changes_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r), *other = rig_make(r);
+	uint8_t *data = malloc(10000);
+	struct space old[4];
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	skip(); /* they need memory of their own */
+#endif
+	assert_non_null(data);
+	rig_fill(data, 0, 10000, 3);
+	/* pieces of 2 KiB are there, and full of old bytes; larger are not */
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(space_new(r->files, 2048, &old[i]), 0);
+		memset(old[i].data, 0xee, 2048);
+	}
+	assert_int_equal(rig_write(other, 0, 2000, 1), 0);
+	for (int i = 0; i < 4; i++)
+		space_free(r->files, &old[i]);
+	space_trim(r->files);
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(rig_write(in, 1500 * i, 500, 1), 0);
+	assert_int_equal(write_without_memory(in, data, 10000), -ENOMEM);
+	free(data);
+	for (uint64_t i = 0; i < 5; i++)
+		rig_check(in, 1500 * i, 500, 1);
+	for (uint64_t i = 0; i < 4; i++)
+		rig_check(in, 1500 * i + 500, 1000, 0);
+	assert_int_equal(rig_size(in), 6500);
+	inode_put(other);
+	inode_put(in);
+}
+
 static void
 what_can_not_be_stored_at_all_is_told_once_and_given_up(void **state)
 {
@@ -354,6 +406,7 @@ int main(void)
 		TEST(a_slice_beyond_its_chunk_is_damage),
 		TEST(a_cut_that_fails_changes_nothing),
 		TEST(a_short_failure_loses_nothing_however_often_it_is_met),
+		TEST(a_write_without_memory_changes_nothing),
 		TEST(what_can_not_be_stored_at_all_is_told_once_and_given_up),
 	};
 
