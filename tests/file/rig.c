@@ -28,7 +28,10 @@ static void must(int r, const char *what)
 
 static struct rig *rig_of(const struct dynfs_os *os)
 {
-	return (struct rig *)((uintptr_t)os - offsetof(struct rig, os));
+	void *at;
+
+	memcpy(&at, &os, sizeof(at)); /* the table is lent as const */
+	return container_of(at, struct rig, os);
 }
 
 static void hook(void (*_Atomic *at)(struct rig *), struct rig *r)
