@@ -117,6 +117,7 @@ static void sync_lead(struct dir *d)
 	if (r < 0 || e < 0) {
 		upto = d->done_seq;
 		lost_add(&d->lost, d->durable_seq, upto);
+		d->failed_syncs++; /* and those in flight must fail */
 	}
 	d->durable_seq = upto;
 	d->syncing = false;
@@ -392,12 +393,38 @@ static int dir_drop(struct dir *d, struct dynfs_store_op *op)
 	return 0;
 }
 
+/*
+ * The operation gets its place among those that a sync makes durable.  Its
+ * file or directory may have been on the list of a sync that failed while it
+ * was not over: no later one would tell of it, so it fails itself.
+ */
+static int op_over(struct dir *d, uint64_t failed_syncs, int r)
+{
+	pthread_mutex_lock(&d->lock);
+	d->done_seq++;
+	if (!r && d->failed_syncs != failed_syncs)
+		r = -EIO;
+	pthread_mutex_unlock(&d->lock);
+	return r;
+}
+
+static uint64_t op_begins(struct dir *d)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&d->lock);
+	n = d->failed_syncs;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
 static int dir_submit(void *self, struct dynfs_store_op *const *ops, uint32_t n)
 {
 	struct dir *d = self;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct dynfs_store_op *op = ops[i];
+		uint64_t failed_syncs = op_begins(d);
 
 		switch (op->kind) {
 		case DYNFS_STORE_WRITE:
@@ -413,11 +440,8 @@ static int dir_submit(void *self, struct dynfs_store_op *const *ops, uint32_t n)
 			op->result = d->host->fail(
 			    d->host, -EINVAL, "dir: no operation %u", op->kind);
 		}
-		if (op->kind != DYNFS_STORE_READ) {
-			pthread_mutex_lock(&d->lock);
-			d->done_seq++;
-			pthread_mutex_unlock(&d->lock);
-		}
+		if (op->kind != DYNFS_STORE_READ)
+			op->result = op_over(d, failed_syncs, op->result);
 		op->done(op);
 	}
 	return 0;

@@ -58,6 +58,7 @@ struct dir {
 	bool syncing;
 	uint64_t done_seq, durable_seq;
 	struct lost_tokens lost;
+	uint64_t failed_syncs;
 
 	pthread_mutex_t list_lock; /* guards the rest */
 	uint32_t list_fan;         /* the directory that rows are of, + 1 */
