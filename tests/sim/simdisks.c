@@ -221,7 +221,8 @@ uint32_t disks_insync(const struct disks *d, uint32_t *ids, uint32_t max)
 	AUTOLOCK(d->lock);
 
 	n = d->n_insync < max ? d->n_insync : max;
-	memcpy(ids, d->insync, n * sizeof(*ids));
+	if (n)
+		memcpy(ids, d->insync, n * sizeof(*ids));
 	return d->n_insync;
 }
 

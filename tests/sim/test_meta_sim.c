@@ -375,7 +375,9 @@ static void arm(struct world *w)
 		(void)simos_inject(w->sim, &f);
 		break;
 	case 4:
-		if (!tears(w) && !w->missing && dice(w, 2)) {
+		/* the only log is not to go: nobody could open then */
+		if (!tears(w) && !w->missing && dice(w, 2) &&
+		    disks_insync(w->disks, NULL, 0) > 1) {
 			w->missing = id;
 			(void)simos_vanish(w->sim, simdisks_path(id), -EIO);
 		}
