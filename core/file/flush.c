@@ -238,6 +238,12 @@ static int take_inode(struct flush *g, struct inode *in, enum flush_mode mode)
 	AUTOWRLOCK(&in->io);
 	if (in->gone)
 		return 0;
+	if (inode_is_doomed(in)) {
+		/* it is reclaimed when the queue lets go of it */
+		(void)runs_drop(in->files, c);
+		c->has_inline = false;
+		return 0;
+	}
 	if (mode == FLUSH_AGED)
 		r = take_inline(in, c);
 	while (r >= 0 && (r = take_maps(in, c)) == 1)

@@ -82,6 +82,16 @@ static bool idle_is_known(struct inode *in)
 	       (s == KNOWN_MAYBE && !atomic_load(&in->forgotten));
 }
 
+bool inode_is_doomed(struct inode *in)
+{
+	bool nameless;
+
+	(void)pthread_mutex_lock(&in->lock);
+	nameless = in->loaded && !in->rec.nlink;
+	(void)pthread_mutex_unlock(&in->lock);
+	return nameless && !atomic_load(&in->opens) && !idle_is_known(in);
+}
+
 /* What becomes of it; true: it is to be reclaimed, and has a reference. */
 static bool idle_rest(struct files *f, struct inode *in, struct list *doomed)
 {

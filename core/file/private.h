@@ -218,6 +218,8 @@ struct dirty *inode_dirty(struct inode *in);
 
 /* idle.c: one step of storing what only waits in memory; false: nothing */
 bool idle_settle(struct files *f);
+/* No name, not open, and nobody knows its number: none can come back. */
+bool inode_is_doomed(struct inode *in);
 /* Give up the last reference, and reclaim it some other time. */
 void idle_leave(struct inode *in);
 /* write.c: attributes that no flush has carried */
@@ -267,6 +269,8 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 	      uint32_t off, const void *data, uint32_t len, uint64_t born_ns,
 	      bool *ret_full);
 void run_free(struct files *f, struct content *c, struct run *r);
+/* All that waits to be stored; how much it was.  content.flush is held too. */
+uint64_t runs_drop(struct files *f, struct content *c);
 void run_unflush(struct files *f, struct content *c, struct run *r);
 /* Nothing at and beyond off of the chunk is wanted any more. */
 void runs_cut(struct files *f, struct content *c, struct chunk *k,

@@ -62,11 +62,10 @@ static bool reclaim_begin(struct inode *in)
 	if (atomic_load(&in->opens))
 		return false;
 	in->gone = true; /* and nothing is written from here on */
-	if (!c)
-		return true;
-	list_for_safe(l, &c->runs)
-	    run_free(in->files, c, container_of(l, struct run, link));
-	c->has_inline = false;
+	if (c) {
+		(void)runs_drop(in->files, c);
+		c->has_inline = false;
+	}
 	return true;
 }
 

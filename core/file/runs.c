@@ -28,6 +28,21 @@ void run_free(struct files *f, struct content *c, struct run *r)
 	free(r);
 }
 
+uint64_t runs_drop(struct files *f, struct content *c)
+{
+	uint64_t lost = 0;
+
+	list_for_safe(l, &c->runs)
+	{
+		struct run *run = container_of(l, struct run, link);
+
+		lost += run->len;
+		run->chunk->rewritten = false;
+		run_free(f, c, run);
+	}
+	return lost;
+}
+
 static int run_reserve(struct files *f, struct content *c, struct run *r,
 		       uint32_t want)
 {

@@ -113,22 +113,6 @@ static bool still_dirty(struct inode *in)
 	return dirty;
 }
 
-/* flush and inode.io are held; how much there was. */
-static uint64_t drop_runs(struct inode *in, struct content *c)
-{
-	uint64_t lost = 0;
-
-	list_for_safe(l, &c->runs)
-	{
-		struct run *run = container_of(l, struct run, link);
-
-		lost += run->len;
-		run->chunk->rewritten = false;
-		run_free(in->files, c, run);
-	}
-	return lost;
-}
-
 /*
  * Bytes that can not be stored: told by sync and close while it is so.  They
  * are tried again and again for a while, for disks come back and room is made,
@@ -147,7 +131,7 @@ static void work_failed(struct inode *in, int r)
 	if (c->failures < FAILURES_MAX ||
 	    (now - c->failing_ns < FAILING_NS && !work_stops(f)))
 		return;
-	lost = drop_runs(in, c);
+	lost = runs_drop(in->files, c);
 	c->failures = 0;
 	atomic_store(&c->trouble, 0);
 	if (!lost)
