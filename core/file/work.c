@@ -424,6 +424,8 @@ bool files_room_comes(struct files *f, unsigned *looks)
 	comes = (f->n_gone || f->gone_more || f->gone_pass) && !f->stop;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	comes = comes || extents_frees(f->how.extents);
+	if (comes)
+		meta_hurry(f->how.meta);
 	/* a second look: the kernel lets go of a file a moment after its name */
 	*looks += comes ? 1 : ROOM_LOOKS / 2;
 	if (*looks >= ROOM_LOOKS)

@@ -225,6 +225,14 @@ uint64_t meta_confirmed_number(struct meta *m)
 	return m->confirmed;
 }
 
+void meta_hurry(struct meta *m)
+{
+	AUTOLOCK(&m->lock);
+
+	m->hurry = true;
+	(void)pthread_cond_signal(&m->work);
+}
+
 /* Last operations of the layers above, in a group that is closed. */
 static int closing(struct meta *m, struct group *g)
 {
@@ -266,7 +274,7 @@ static bool is_due(struct meta *m, uint64_t now, uint64_t *ret_wait_ns)
 		return true;
 	if (m->open->n_ops) {
 		age_ns = now - m->open->born_ns;
-		if (m->want >= m->open->number || m->stop ||
+		if (m->want >= m->open->number || m->stop || m->hurry ||
 		    group_len(m->open) >= m->how.group_bytes ||
 		    age_ns >= m->how.group_ns)
 			return true;
@@ -274,10 +282,12 @@ static bool is_due(struct meta *m, uint64_t now, uint64_t *ret_wait_ns)
 		return false;
 	}
 	idle = m->durable == m->written_number && !m->last_empty;
-	if (!idle)
+	if (!idle) {
+		m->hurry = false;
 		return false;
+	}
 	age_ns = now - m->last_write_ns;
-	if (m->stop || age_ns >= m->how.group_ns)
+	if (m->stop || m->hurry || age_ns >= m->how.group_ns)
 		return true;
 	*ret_wait_ns = m->how.group_ns - age_ns;
 	return false;

@@ -66,6 +66,7 @@ struct meta {
 	uint64_t want;       /* close groups up to this number */
 	uint64_t written_number, durable, applied, confirmed;
 	uint64_t last_write_ns;
+	bool hurry;      /* see meta_hurry() */
 	bool last_empty; /* nothing in the last record is to confirm */
 	uint64_t pending_bytes;
 	uint64_t log_since;  /* bytes of log since the last checkpoint */

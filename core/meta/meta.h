@@ -177,6 +177,11 @@ uint64_t meta_durable_number(struct meta *m);
  * the next open doubt it, so what it dropped may be freed (format.md 4.8).
  */
 uint64_t meta_confirmed_number(struct meta *m);
+/*
+ * All that was committed is made durable and confirmed at once, not at its
+ * age: somebody waits for what is freed by that.  Returns before it is.
+ */
+void meta_hurry(struct meta *m);
 
 int meta_checkpoint(struct meta *m); /* now, and cut the log */
 
