@@ -212,6 +212,8 @@ struct disk_space {
 };
 
 int disk_space(struct disk *k, struct disk_space *ret);
+/* The same for bytes that were let in: a little more. */
+int disk_space_to_place(struct disk *k, struct disk_space *ret);
 /* Its room counts: also where just now nothing may be written. */
 bool disk_has_place(const struct disk *k);
 /* What a fragment of these lengths occupies there; 0: no store. */

@@ -19,6 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Of the room for log and index a half is not promised to anybody; but bytes
+ * that were promised room may be placed in a half of that, because log and
+ * index have grown into the other since.
+ */
+#define KEEP_PROMISED 2u
+#define KEEP_PLACED   4u
+
 #define BELOW_AGE_NS 100000000ull /* how old a look at the device may be */
 #define BLOCK_BYTES  16384u       /* of a typical policy */
 #define DIGEST_BYTES 32u
@@ -84,8 +92,11 @@ static uint64_t below_free(struct disk_in *k)
 	return below.free_bytes;
 }
 
-/* Reservations not counted. */
-static int plain_space(struct disk *k, struct disk_space *ret)
+/*
+ * Reservations not counted.  keep: the part of the room for log and index that
+ * others on the device must leave, one in so many.
+ */
+static int plain_space(struct disk *k, uint64_t keep, struct disk_space *ret)
 {
 	struct disk_in *in = disk_in(k);
 	struct dynfs_store_space s;
@@ -105,7 +116,7 @@ static int plain_space(struct disk *k, struct disk_space *ret)
 	 * is not part of the total either.
 	 */
 	if (in->room_bytes && !k->limit_bytes) {
-		uint64_t free = less(below_free(in), in->room_bytes / 2);
+		uint64_t free = less(below_free(in), in->room_bytes / keep);
 
 		if (s.free_bytes > free) {
 			s.total_bytes =
@@ -126,16 +137,26 @@ uint64_t disk_room(const struct disk *k)
 	return disk_in_const(k)->room_bytes;
 }
 
-int disk_space(struct disk *k, struct disk_space *ret)
+static int space_beyond(struct disk *k, uint64_t keep, struct disk_space *ret)
 {
 	struct disk_space s;
-	int r = plain_space(k, &s);
+	int r = plain_space(k, keep, &s);
 
 	if (r < 0)
 		return r;
 	s.free_bytes = less(s.free_bytes, atomic_load(&k->reserved_bytes));
 	*ret = s;
 	return 0;
+}
+
+int disk_space(struct disk *k, struct disk_space *ret)
+{
+	return space_beyond(k, KEEP_PROMISED, ret);
+}
+
+int disk_space_to_place(struct disk *k, struct disk_space *ret)
+{
+	return space_beyond(k, KEEP_PLACED, ret);
 }
 
 uint64_t disk_cost(struct disk *k, uint32_t head_len, uint64_t payload_len)
@@ -150,7 +171,7 @@ int disk_reserve(struct disk *k, uint64_t bytes)
 
 	/* first, so that two who ask at once see each other */
 	atomic_fetch_add(&k->reserved_bytes, bytes);
-	r = plain_space(k, &s);
+	r = plain_space(k, KEEP_PLACED, &s);
 	if (r >= 0 && s.free_bytes < atomic_load(&k->reserved_bytes))
 		r = -ENOSPC;
 	if (r < 0)
@@ -231,7 +252,7 @@ static void cap_device(struct place *p, uint32_t n, uint64_t device,
 		free += p[i].free;
 		total += p[i].total;
 		held += less(p[i].total, p[i].free);
-		room += disk_in(p[i].disk)->room_bytes / 2;
+		room += disk_in(p[i].disk)->room_bytes / KEEP_PROMISED;
 	}
 	below_free = less(below_free, room);
 	for (uint32_t i = 0; i < n; ++i) {

@@ -20,7 +20,7 @@ static bool place_room(struct disk *k, const struct place_want *w,
 		       struct disk_space *space)
 {
 	return disk_writable(k) && !place_in(k, w->bad, w->n_bad) &&
-	       disk_space(k, space) >= 0 &&
+	       disk_space_to_place(k, space) >= 0 &&
 	       space->free_bytes >= w->fragment_bytes;
 }
 

@@ -40,10 +40,11 @@ struct inode {
 	 */
 	pthread_mutex_t lock;
 	struct inode_rec rec; /* target owned */
-	bool loaded, fresh;   /* fresh: not in the metadata yet */
-	bool dirty_attr;      /* rec is newer than what was committed */
-	uint64_t disk_size;   /* the size that a commit may write now */
-	atomic_uint marks;    /* tree's own; 0 when it comes into memory */
+	bool loaded;
+	atomic_bool fresh;  /* not in the metadata yet */
+	bool dirty_attr;    /* rec is newer than what was committed */
+	uint64_t disk_size; /* the size that a commit may write now */
+	atomic_uint marks;  /* tree's own; 0 when it comes into memory */
 	/* tree's own: grows when a change of the names below is committed */
 	atomic_uint_fast64_t names;
 	/* as inode_record() last counted it; exists: not fresh, not gone */

@@ -308,6 +308,13 @@ void count_gone(struct inode *in, struct batch *b)
 	in->counted.exists = false;
 }
 
+bool inode_is_dir(struct inode *in)
+{
+	AUTOLOCK(&in->lock);
+
+	return S_ISDIR(in->rec.mode);
+}
+
 void inode_record(struct inode *in, struct batch *b)
 {
 	struct inode_counted now = { true, in->rec.uid, in->rec.gid,

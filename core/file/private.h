@@ -89,8 +89,9 @@ struct content {
 	struct hmap chunks;       /* struct chunk; map_lock to look or add */
 	pthread_mutex_t map_lock; /* readers load maps under it */
 	struct list runs;         /* struct run, oldest first */
-	uint64_t run_bytes;       /* capacity of the runs */
-	uint64_t map_bytes;       /* weight of the chunks */
+	/* capacity of the runs; the queue looks at it without a lock */
+	atomic_uint_fast64_t run_bytes;
+	uint64_t map_bytes; /* weight of the chunks */
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
 	unsigned failures;     /* flushes in a row that failed */
@@ -215,6 +216,7 @@ void inode_undo(struct inode *in, const struct before *was);
 /* rec without counting; lock is held */
 void inode_put_record(struct inode *in, struct batch *b);
 struct dirty *inode_dirty(struct inode *in);
+bool inode_is_dir(struct inode *in); /* takes lock */
 
 /* idle.c: one step of storing what only waits in memory; false: nothing */
 bool idle_settle(struct files *f);

@@ -123,7 +123,7 @@ int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 {
 	int r;
 
-	if (S_ISDIR(in->rec.mode))
+	if (inode_is_dir(in))
 		return -EISDIR;
 	r = content_ready(in);
 	if (r < 0)

@@ -91,7 +91,7 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 
 	if (in->files->how.readonly)
 		return -EROFS;
-	if (S_ISDIR(in->rec.mode))
+	if (inode_is_dir(in))
 		return -EISDIR;
 	if (!len)
 		return 0;
