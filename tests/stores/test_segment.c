@@ -541,6 +541,115 @@ static void a_vanished_disk_gives_errors_and_comes_back(void **state)
 		assert_int_equal(frag_check(r, &f[i]), 0);
 }
 
+static void fail_calls(struct rig *r, enum simos_call call, uint64_t nth,
+		       uint64_t times)
+{
+	struct simos_fault f = {
+		.call = call, .nth = nth, .times = times, .err = -ENOSPC
+	};
+
+	assert_int_equal(simos_inject(r->sim, &f), 0);
+}
+
+static void writes_that_fail_use_nothing_up(void **state)
+{
+	struct rig *r = *state;
+	struct frag kept[4], f = frag_make(50, 600, 262144);
+	uint64_t used;
+
+	write_all(r, kept, 2, 1, 262144);
+	used = simos_used(r->sim, "/disk");
+	fail_calls(r, SIMOS_PWRITEV, 1, 0);
+	for (uint32_t i = 0; i < 300; i++)
+		assert_int_equal(frag_write(r, &f), -ENOSPC);
+	assert_int_equal(simos_used(r->sim, "/disk"), used);
+	simos_heal(r->sim);
+	write_all(r, kept + 2, 2, 3, 262144);
+	assert_int_equal(simos_used(r->sim, "/disk"), used);
+	sync_all(r);
+	power_cut(r, SIMOS_LOSE);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(rig_list_total(r, 64), N(kept));
+	for (uint32_t i = 0; i < N(kept); i++)
+		assert_int_equal(frag_check(r, &kept[i]), 0);
+}
+
+/* Small ones share pages, so the first of the two is not written with it. */
+static void a_write_that_failed_before_another_is_given_back(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[2] = { frag_make(1, 600, 64000),
+			     frag_make(2, 600, 70000) };
+	struct frag before;
+	int res[2];
+
+	write_all(r, &before, 1, 3, 100);
+	fail_calls(r, SIMOS_PWRITEV, 1, 1);
+	frags_write(r, f, res, N(f));
+	simos_heal(r->sim);
+	assert_int_equal(res[0], -ENOSPC);
+	assert_int_equal(res[1], 0);
+	rig_close(r);
+	assert_in_range(simos_used(r->sim, "/disk"), 70000, 70000 + 40000);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(rig_list_total(r, 64), 2);
+	assert_int_equal(frag_check(r, &f[1]), 0);
+}
+
+/* Nor can it be removed, as on file systems that write to delete. */
+static void a_segment_that_can_not_begin_reserves_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct frag f = frag_make(1, 600, 262144);
+	uint64_t used = simos_used(r->sim, "/disk");
+
+	for (uint32_t i = 0; i < 60; i++) {
+		fail_calls(r, SIMOS_MUTATING, i % 3 + 1, 0);
+		assert_int_equal(frag_write(r, &f), -ENOSPC);
+		simos_heal(r->sim);
+	}
+	assert_in_range(simos_used(r->sim, "/disk"), used, used + 60 * 4096);
+	assert_int_equal(frag_write(r, &f), 0);
+	rig_close(r);
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(names(r).n_open, 0);
+	assert_int_equal(frag_check(r, &f), 0);
+}
+
+static void a_segment_without_an_index_keeps_only_its_records(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[3];
+
+	write_all(r, f, N(f), 1, 262144);
+	fail_calls(r, SIMOS_PWRITEV, 1, 0);
+	rig_close(r);
+	simos_heal(r->sim);
+	assert_in_range(simos_used(r->sim, "/disk"), 0, N(f) * 300000);
+	assert_int_equal(rig_open(r, 0), 0);
+	for (uint32_t i = 0; i < N(f); i++)
+		assert_int_equal(frag_check(r, &f[i]), 0);
+}
+
+/* Its records are known, so who frees the last one need not wait. */
+static void a_segment_without_an_index_goes_with_its_last_record(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[64];
+	uint32_t n = 0;
+
+	fail_calls(r, SIMOS_TRUNCATE, 1, 0); /* no index without it */
+	while (names(r).n_open < 2) {
+		assert_true(n < N(f));
+		write_all(r, f + n, 1, 1 + n, 262144);
+		n++;
+	}
+	simos_heal(r->sim);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(frag_free(r, &f[i]), 0);
+	assert_int_equal(names(r).n_open, 1); /* the one that is written */
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -564,6 +673,11 @@ int main(void)
 		T(several_segments_can_be_open),
 		T(short_transfers_are_completed),
 		T(a_vanished_disk_gives_errors_and_comes_back),
+		T(writes_that_fail_use_nothing_up),
+		T(a_write_that_failed_before_another_is_given_back),
+		T(a_segment_that_can_not_begin_reserves_nothing),
+		T(a_segment_without_an_index_keeps_only_its_records),
+		T(a_segment_without_an_index_goes_with_its_last_record),
 	};
 
 	seed = test_seed();

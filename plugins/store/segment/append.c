@@ -5,7 +5,9 @@
  * vector that lie side by side share one system call.
  *
  * A write that fails leaves a gap that nobody points to; its frame is wiped,
- * so that a later scan does not take it for a record.
+ * so that a later scan does not take it for a record.  The gap at the end of
+ * a segment is taken back, for a full disk makes many: who tries again and
+ * again must not use up what he does not get.
  */
 #include "segment.h"
 
@@ -303,6 +305,26 @@ static void write_runs(struct store *s, struct pending *p, uint32_t n)
 	}
 }
 
+/* The last records, if their writes failed: others may have their room. */
+static void tail_back(struct seg *g)
+{
+	struct seg_recs *recs = &g->recs;
+	bool any = false;
+
+	for (; recs->n && recs->v[recs->n - 1].state == SEG_REC_VOID;
+	     any = true)
+		recs->n--;
+	if (!any)
+		return;
+	g->tail = SEG_PAGE;
+	if (recs->n) {
+		const struct seg_rec *last = &recs->v[recs->n - 1];
+
+		g->tail = (uint64_t)last->unit * SEG_UNIT +
+			  seg_rec_len(last->head_len, last->payload_len);
+	}
+}
+
 /* One write is over: true when its segment is to be sealed by the caller. */
 static bool finish(struct store *s, struct pending *p)
 {
@@ -312,8 +334,10 @@ static bool finish(struct store *s, struct pending *p)
 	/* its pages may be among those that the failed sync dropped */
 	if (g->bad && !p->result)
 		p->result = -EIO;
-	rec->state = p->result ? SEG_REC_DEAD : SEG_REC_LIVE;
-	if (!p->result) {
+	rec->state = p->result ? SEG_REC_VOID : SEG_REC_LIVE;
+	if (p->result) {
+		tail_back(g);
+	} else {
 		g->n_live++;
 		g->live_bytes += p->len;
 		if (p->rec.payload_len < SEG_ALIGN_FROM)

@@ -103,8 +103,8 @@ static void seg_settle(struct store *s, struct seg *g, bool learn)
 	if (ask)
 		(void)seg_learn_live(s, g); /* else asked the next time */
 	pthread_mutex_lock(&s->lock);
-	empty = (g->sealed || g->bad) && g->live_known && !g->n_live &&
-		!g->n_flight && !g->sealing && !g->gone;
+	empty = !g->append && g->live_known && !g->n_live && !g->n_flight &&
+		!g->sealing && !g->gone;
 	pthread_mutex_unlock(&s->lock);
 	if (!empty)
 		return;

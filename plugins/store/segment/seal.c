@@ -4,9 +4,11 @@
  *
  * A new file is preallocated, so that its blocks lie together and so that
  * ENOSPC comes here, before any fragment was promised room.  Near the limit
- * it is made smaller.  Sealing writes an index behind the records, cuts the
- * unused rest off, and leaves the name alone: N.open becomes N.seg only after
- * a sync (sync.c), so a name of that kind promises a durable index.
+ * it is made smaller.  Sealing gives back what failed writes left, writes an
+ * index behind the records, cuts the unused rest off, and leaves the name
+ * alone: N.open becomes N.seg only after a sync (sync.c), so a name of that
+ * kind promises a durable index.  Where no index can be written the rest is
+ * cut off all the same, and the next open makes the index.
  */
 #include "segment.h"
 
@@ -25,7 +27,7 @@ static int file_reserve(const struct dynfs_os *os, int fd, uint64_t *size,
 		if (r != -ENOSPC || *size == least)
 			return r;
 		/* it may have taken a part of it before it gave up */
-		r = os->truncate(os, fd, 0);
+		r = os->truncate(os, fd, SEG_PAGE);
 		if (r < 0)
 			return r;
 		*size = *size / 2 & ~(uint64_t)(SEG_PAGE - 1);
@@ -34,16 +36,29 @@ static int file_reserve(const struct dynfs_os *os, int fd, uint64_t *size,
 	}
 }
 
-static int file_start(struct store *s, int fd, struct seg *g, uint64_t least)
+static int header_write(struct store *s, int fd, const struct seg *g)
 {
 	uint8_t page[SEG_PAGE];
 	struct iovec v = { page, sizeof(page) };
-	int r = file_reserve(s->os, fd, &g->size, least);
 
-	if (r < 0)
-		return r;
 	seg_header_put(page, s, g->number, g->size);
 	return write_whole(s->os, fd, &v, 1, 0);
+}
+
+/*
+ * The header comes first: a disk that takes none has nothing reserved then,
+ * whether it lets the file be removed or not.
+ */
+static int file_start(struct store *s, int fd, struct seg *g, uint64_t least)
+{
+	uint64_t wanted = g->size;
+	int r = header_write(s, fd, g);
+
+	if (!r)
+		r = file_reserve(s->os, fd, &g->size, least);
+	if (!r && g->size != wanted)
+		r = header_write(s, fd, g);
+	return r;
 }
 
 /* The new segment joins the table and gets its handle. */
@@ -121,14 +136,14 @@ int seg_create(struct store *s, uint64_t need, struct seg **ret)
 	return 0;
 }
 
-/* What goes into the index: the records that were written and not freed. */
-static int live_records(struct store *s, struct seg *g, struct seg_recs *ret)
+static int records_that_are(struct store *s, struct seg *g,
+			    enum seg_rec_state state, struct seg_recs *ret)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < g->recs.n && !r; i++)
-		if (g->recs.v[i].state == SEG_REC_LIVE)
+		if (g->recs.v[i].state == state)
 			r = seg_recs_add(s, ret, &g->recs.v[i]);
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -156,16 +171,51 @@ static int index_write(struct store *s, struct seg *g,
 	return r;
 }
 
+/*
+ * What failed between records.  Nothing is in flight any more, so nobody will
+ * take it back.  Best effort: it only costs room.
+ */
+static void voids_punch(struct store *s, struct seg *g, int fd)
+{
+	uint64_t mask = SEG_PAGE - 1;
+	struct seg_recs recs = { 0 };
+
+	(void)records_that_are(s, g, SEG_REC_VOID, &recs);
+	for (uint32_t i = 0; i < recs.n; i++) {
+		const struct seg_rec *r = &recs.v[i];
+		uint64_t off = (uint64_t)r->unit * SEG_UNIT;
+		uint64_t len = seg_rec_len(r->head_len, r->payload_len);
+		uint64_t from = (off + mask) & ~mask, to = (off + len) & ~mask;
+
+		if (from < to)
+			(void)s->os->allocate(s->os, fd, DYNFS_OS_PUNCH, from,
+					      to - from);
+	}
+	seg_recs_free(s, &recs);
+}
+
+/* What was reserved and is not needed, where there is no index to cut at. */
+static uint64_t rest_cut(struct store *s, struct seg *g, int fd)
+{
+	uint64_t end = (g->tail + SEG_PAGE - 1) & ~(uint64_t)(SEG_PAGE - 1);
+
+	return s->os->truncate(s->os, fd, end) < 0 ? g->size : end;
+}
+
 static int seal_file(struct store *s, struct seg *g, uint64_t *ret_size)
 {
 	struct seg_recs recs = { 0 };
 	int fd, r;
 
-	r = live_records(s, g, &recs);
+	/* the index has what was written and not freed */
+	r = records_that_are(s, g, SEG_REC_LIVE, &recs);
 	if (!r)
 		r = seg_fd_get(s, g, &fd);
 	if (!r) {
+		voids_punch(s, g, fd);
 		r = index_write(s, g, &recs, fd, ret_size);
+		if (r < 0)
+			*ret_size = rest_cut(s, g, fd);
 		seg_alloc_refresh(s, g, fd);
 		seg_fd_put(s, g);
 	}
@@ -187,16 +237,13 @@ void seg_seal(struct store *s, struct seg *g)
 		r = seal_file(s, g, &size);
 
 	pthread_mutex_lock(&s->lock);
-	if (!g->bad && !r) {
-		empty = !g->n_live; /* freed meanwhile? */
-		if (!empty) {
-			g->sealed = true;
-			g->size = size;
-			seg_recs_free(s, &g->recs);
-			seg_dirty(s, g, true);
-		}
-	} else {
-		empty = false;
+	empty = !g->bad && !g->n_live; /* freed meanwhile? */
+	if (size)
+		g->size = size;
+	if (!g->bad && !empty && !r) {
+		g->sealed = true;
+		seg_recs_free(s, &g->recs);
+		seg_dirty(s, g, true);
 	}
 	g->sealing = false;
 	s->n_sealing--;

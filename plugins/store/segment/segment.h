@@ -37,7 +37,12 @@ enum seg_frame_state {
 	SEG_FRAME_GARBAGE, /* anything else */
 };
 
-enum seg_rec_state { SEG_REC_PENDING, SEG_REC_LIVE, SEG_REC_DEAD };
+enum seg_rec_state {
+	SEG_REC_PENDING,
+	SEG_REC_LIVE,
+	SEG_REC_DEAD, /* freed: its place is spent */
+	SEG_REC_VOID, /* its write failed: nobody was told of the place */
+};
 
 /* A record; in an index they are sorted by offset. */
 struct seg_rec {
