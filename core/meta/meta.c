@@ -168,22 +168,39 @@ int meta_open(const struct meta_how *how, struct meta **ret)
 	return 0;
 }
 
-/* All is in the index: the log is not needed any more where that is safe. */
-static int last_checkpoint(struct meta *m)
+/*
+ * All is in the index: the log is not needed any more where that is safe.
+ * It is where a disk that is full or bad has no checkpoint or index: the next
+ * open takes longer, and nothing is lost.
+ */
+static void last_checkpoint(struct meta *m)
 {
 	int r = 0;
 
 	if (m->applied != m->checkpoint)
 		r = snapshot_make(m, NULL, NULL);
-	if (r)
-		log_warn("meta", "no checkpoint at the end: %s", fail_text(r));
-	else
+	if (!r)
 		r = reg_meta_flush(m->engine->inst);
-	for (uint32_t i = 0; !r && i < m->n_logs; i++)
+	if (r)
+		log_warn("meta",
+			 "no checkpoint at the end, the next open reads the "
+			 "log: %s",
+			 fail_text(r));
+	for (uint32_t i = 0; !r && i < m->n_logs; i++) {
 		/* of nothing there is no checkpoint, and the log stays */
-		if (m->applied && m->logs[i]->ckpt == m->applied)
-			r = log_trim_last(m->logs[i]);
-	return r;
+		if (!m->applied || m->logs[i]->ckpt != m->applied)
+			continue;
+		r = log_trim_last(m->logs[i]);
+		if (r)
+			log_warn("meta", "the log stays on %s: %s",
+				 m->logs[i]->disk->path, fail_text(r));
+	}
+}
+
+/* The threads are gone.  Is every batch that was taken in a log? */
+static bool all_durable(const struct meta *m)
+{
+	return !m->open->n_ops && m->durable + 1 == m->open->number;
 }
 
 int meta_close(struct meta *m)
@@ -195,9 +212,10 @@ int meta_close(struct meta *m)
 	if (m->threads) {
 		stop_keeper(m);
 		stop_committer(m);
-		r = m->failed;
-		if (!r)
-			r = last_checkpoint(m);
+		if (!m->failed)
+			last_checkpoint(m);
+		else if (!all_durable(m))
+			r = m->failed;
 	}
 	meta_free(m);
 	return r;

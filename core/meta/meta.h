@@ -128,7 +128,10 @@ struct meta_how {
  * other logs level and begin a new epoch.  Logs what it did in a line.
  */
 int meta_open(const struct meta_how *how, struct meta **ret);
-/* Closes and syncs the last group, checkpoints, stops the threads. */
+/*
+ * Closes and syncs the last group, checkpoints, stops the threads.  0: all that
+ * was committed is durable; a checkpoint that could not be made is a warning.
+ */
 int meta_close(struct meta *m);
 /* Stops as a crash would: nothing is flushed.  For tests. */
 void meta_abandon(struct meta *m);

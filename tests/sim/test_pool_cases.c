@@ -273,6 +273,105 @@ static void what_a_full_pool_took_is_stored(void **state)
 	case_close(&c);
 }
 
+static void expect_file(struct case_pool *c, const char *name, size_t len)
+{
+	struct buf got = BUF_INIT;
+	struct dynfs_attr a;
+
+	assert_int_equal(
+	    c->p.fs->lookup(c->p.fs->ctx, DYNFS_ROOT_INO, name, &a), 0);
+	assert_int_equal(pv_read_all(c->p.fs, a.ino, &got), 0);
+	assert_int_equal(got.len, len);
+	assert_memory_equal(got.data, bytes, len);
+	buf_done(&got);
+	c->p.fs->forget(c->p.fs->ctx, a.ino, 1);
+}
+
+/* Nothing below this folder of any disk can be opened. */
+static void fail_folder(struct case_pool *c, const char *name, int err)
+{
+	for (unsigned i = 0; i < SIMPOOL_DISKS; i++) {
+		char prefix[40];
+		struct simos_fault f = { .call = SIMOS_OPEN,
+					 .prefix = prefix,
+					 .nth = 1,
+					 .err = err };
+
+		(void)snprintf(prefix, sizeof(prefix), "%s/%s", simpool_disk(i),
+			       name);
+		assert_int_equal(simos_inject(c->p.sim, &f), 0);
+	}
+}
+
+/* What the checkpoint or the index would have kept is in the log. */
+static void a_pool_closes_whole_without_a_checkpoint_or_an_index(void **state)
+{
+	static const char *const folder[] = { "checkpoint", "index" };
+	struct case_pool c;
+
+	(void)state;
+	case_open(&c, NULL, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		write_file(&c, folder[i], sizeof(bytes));
+		fail_folder(&c, folder[i], i ? -EIO : -ENOSPC);
+		assert_int_equal(pool_close(c.p.pool), 0);
+		simos_heal(c.p.sim);
+		assert_int_equal(simpool_open(&c.p), 0);
+		assert_false(pool_readonly(c.p.pool));
+		expect_file(&c, folder[i], sizeof(bytes));
+	}
+	case_close(&c);
+}
+
+/* And what is not in the log either is told. */
+static void a_pool_that_can_not_write_its_log_says_so_at_close(void **state)
+{
+	struct case_pool c;
+	uint64_t value = 1;
+
+	(void)state;
+	case_open(&c, NULL, NULL);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.x",
+					  &value, sizeof(value), 0),
+			 0);
+	for (unsigned i = 0; i < SIMPOOL_DISKS; i++) {
+		struct simos_fault f = { .call = SIMOS_PWRITEV,
+					 .prefix = simpool_disk(i),
+					 .nth = 1,
+					 .err = -EIO };
+
+		assert_int_equal(simos_inject(c.p.sim, &f), 0);
+	}
+	assert_true(pool_close(c.p.pool) < 0);
+	simos_heal(c.p.sim);
+	assert_int_equal(simpool_open(&c.p), 0);
+	case_close(&c);
+}
+
+/* Not a byte is left for the checkpoint: logs have their room already. */
+static void a_pool_without_any_room_closes(void **state)
+{
+	struct case_pool c;
+
+	case_open(&c, "16M", (const char *)*state);
+	write_file(&c, "f", sizeof(bytes));
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	for (unsigned i = 0; i < SIMPOOL_DISKS; i++) {
+		const char *disk = simpool_disk(i);
+		uint64_t used = simos_used(c.p.sim, disk);
+
+		assert_int_equal(simos_limit(c.p.sim, disk, used), 0);
+	}
+	assert_int_equal(pool_close(c.p.pool), 0);
+	for (unsigned i = 0; i < SIMPOOL_DISKS; i++)
+		assert_int_equal(
+		    simos_limit(c.p.sim, simpool_disk(i), 1u << 30), 0);
+	assert_int_equal(simpool_open(&c.p), 0);
+	expect_file(&c, "f", sizeof(bytes));
+	case_close(&c);
+}
+
 #define WITH_STORE(test, store) cmocka_unit_test_prestate(test, store)
 
 int main(void)
@@ -296,6 +395,12 @@ int main(void)
 		cmocka_unit_test(the_log_of_a_small_pool_stays_small),
 		WITH_STORE(what_a_full_pool_took_is_stored, segment),
 		WITH_STORE(what_a_full_pool_took_is_stored, dir),
+		cmocka_unit_test(
+		    a_pool_closes_whole_without_a_checkpoint_or_an_index),
+		cmocka_unit_test(
+		    a_pool_that_can_not_write_its_log_says_so_at_close),
+		WITH_STORE(a_pool_without_any_room_closes, segment),
+		WITH_STORE(a_pool_without_any_room_closes, dir),
 	};
 
 	return cmocka_run_group_tests_name("pool: cases", tests, NULL, NULL);
