@@ -105,8 +105,11 @@ static int intent_each(void *ctx, const void *key, size_t key_len,
 	uint8_t kind;
 
 	if (key_parse_intent(key, key_len, &i->ino, &kind) < 0 ||
-	    intent_rec_get(value, value_len, &i->rec) < 0)
-		return fail(-EUCLEAN, "an intent record is damaged");
+	    intent_rec_get(value, value_len, &i->rec) < 0) {
+		log_error("file", "an intent record is damaged: what it "
+				  "wanted done is left undone");
+		return 0;
+	}
 	memcpy(t->last.data, key, key_len);
 	t->last.len = key_len;
 	return ++t->n == sizeof(t->at) / sizeof(*t->at);
@@ -122,7 +125,7 @@ static int intent_delete(struct files *f, uint64_t ino, uint8_t kind)
 	return meta_commit(f->how.meta, &b, NULL);
 }
 
-static int intent_finish(struct files *f, const struct intent *i)
+static int intent_do(struct files *f, const struct intent *i)
 {
 	struct inode *in;
 	int r;
@@ -137,6 +140,20 @@ static int intent_finish(struct files *f, const struct intent *i)
 	if (r < 0)
 		return r;
 	inode_put(in); /* nobody knows it: this reclaims it */
+	return 0;
+}
+
+/* Damage in one file is no reason to keep back all others: it waits. */
+static int intent_finish(struct files *f, const struct intent *i)
+{
+	int r = intent_do(f, i);
+
+	if (r != -EUCLEAN)
+		return r;
+	log_error("file", "inode %" PRIu64 " can not be %s as was begun: %s",
+		  i->ino, i->rec.kind == INTENT_CUT ? "cut" : "reclaimed",
+		  fail_text(r));
+	fail_clear();
 	return 0;
 }
 

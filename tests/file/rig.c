@@ -145,6 +145,9 @@ void rig_crash(struct rig *r)
 	simos_crash_at(r->sim, 1);
 	files_abandon(r->files);
 	pool_abandon(r->pool);
+	/* the test may fail before there are others */
+	r->files = NULL;
+	r->pool = NULL;
 	if (simos_is_down(r->sim)) {
 		simos_restart(r->sim, SIMOS_LOSE, 1);
 	} else {

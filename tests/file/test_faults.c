@@ -249,6 +249,71 @@ static void a_slice_beyond_its_chunk_is_damage(void **state)
 	inode_put(in);
 }
 
+static unsigned intents(struct rig *r)
+{
+	struct key all = key_kind('O');
+
+	return rig_rows(r, &all);
+}
+
+static bool one_removal_is_done(struct rig *r)
+{
+	return intents(r) == 2;
+}
+
+static bool all_is_done(struct rig *r)
+{
+	return !intents(r);
+}
+
+/* What a cut that a crash has interrupted leaves, and a row that is damaged. */
+static struct key interrupted_cut(struct rig *r, uint64_t ino)
+{
+	struct intent_rec rec = { .kind = INTENT_CUT, .sequence = 100 };
+	struct key intent = key_intent(ino, INTENT_CUT);
+	struct key slice = key_slice(ino, 5, 1);
+	struct buf value = BUF_INIT;
+	struct batch b;
+
+	batch_init(&b);
+	intent_rec_put(&value, &rec);
+	batch_put(&b, intent.data, intent.len, value.data, value.len);
+	batch_put(&b, slice.data, slice.len, "\xff", 1);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	batch_done(&b);
+	buf_done(&value);
+	return slice;
+}
+
+static void damage_in_the_way_of_an_intent_does_not_stop_the_open(void **state)
+{
+	struct rig *r = *state;
+	struct inode *cut = rig_make(r), *bad = rig_make(r), *in = rig_make(r);
+	struct key slice = interrupted_cut(r, cut->ino);
+	struct key record = key_inode(bad->ino), whole = key_inode(in->ino);
+	struct slice_rec hole = { .kind = SLICE_HOLE, .length = CHUNK };
+	struct buf value = BUF_INIT, good = BUF_INIT;
+
+	rig_unlink(r, bad);
+	rig_unlink(r, in);
+	buf_put8(&value, 99);
+	exchange(r, &record, &value);
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	r->how.n_threads = 1;
+	rig_crash(r);
+	rig_wait(r, one_removal_is_done);
+	assert_int_equal(rig_rows(r, &whole), 0);
+	/* both end when the damage does */
+	exchange(r, &record, &value);
+	slice_rec_put(&good, &hole);
+	exchange(r, &slice, &good);
+	buf_done(&value);
+	buf_done(&good);
+	rig_refresh(r);
+	rig_wait(r, all_is_done);
+	assert_int_equal(rig_rows(r, &slice), 0);
+}
+
 static void a_cut_that_fails_changes_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -404,6 +469,7 @@ int main(void)
 		TEST(one_bad_inode_does_not_keep_others_from_the_disks),
 		TEST(an_unreadable_slice_does_not_stop_writes_to_its_chunk),
 		TEST(a_slice_beyond_its_chunk_is_damage),
+		TEST(damage_in_the_way_of_an_intent_does_not_stop_the_open),
 		TEST(a_cut_that_fails_changes_nothing),
 		TEST(a_short_failure_loses_nothing_however_often_it_is_met),
 		TEST(a_write_without_memory_changes_nothing),
