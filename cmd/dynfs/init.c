@@ -5,6 +5,7 @@
  */
 #include "dynfs.h"
 
+#include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/str.h>
 #include <config/config.h>
@@ -184,6 +185,7 @@ static int init_policy(struct options *o, const char *text,
 
 static void init_say(const struct options *o, const struct init *in)
 {
+	AUTOFREE char *path = NULL;
 	json_t *reply;
 
 	if (!o->json) {
@@ -194,8 +196,8 @@ static void init_say(const struct options *o, const struct init *in)
 		    o->pool, o->pool, o->pool);
 		return;
 	}
-	reply =
-	    json_pack("{so}", "config", json_sprintf("%s/pool.conf", in->dir));
+	path = str_path(in->dir, "pool.conf");
+	reply = json_pack("{so}", "config", control_text(path));
 	print_json(reply);
 	json_decref(reply);
 }

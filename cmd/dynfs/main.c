@@ -68,8 +68,9 @@ int complain(const struct options *o, int err, int exit_code)
 	const char *text = fail_text(err);
 
 	if (o->json) {
-		json_t *e = json_pack("{s{ssss}}", "error", "errno",
-				      fail_name(err), "text", text);
+		json_t *e =
+		    json_pack("{s{ssso}}", "error", "errno", fail_name(err),
+			      "text", control_text(text));
 
 		print_json(e);
 		json_decref(e);

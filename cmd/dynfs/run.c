@@ -455,7 +455,8 @@ static int mount_done(const struct options *o, const struct conf *conf)
 			     at ? at : "nothing");
 		return EXIT_OK;
 	}
-	reply = json_pack("{ssss?}", "pool", conf->pool.name, "mountpoint", at);
+	reply = json_pack("{ssso}", "pool", conf->pool.name, "mountpoint",
+			  control_text(at));
 	print_json(reply);
 	json_decref(reply);
 	return EXIT_OK;

@@ -158,6 +158,58 @@ char *str_quote(const char *s, size_t n, char *out, size_t len)
 	return out;
 }
 
+/* Bytes of the character that begins at s; 0: none does. */
+static size_t utf8_len(const unsigned char *s)
+{
+	unsigned char least = 0x80, most = 0xbf; /* of the second byte */
+	size_t n = *s < 0x80 ? 1 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : 4;
+
+	if (n == 1)
+		return 1;
+	if (*s < 0xc2 || *s > 0xf4)
+		return 0;
+	if (*s == 0xe0) /* too long */
+		least = 0xa0;
+	else if (*s == 0xed) /* surrogates */
+		most = 0x9f;
+	else if (*s == 0xf0)
+		least = 0x90;
+	else if (*s == 0xf4) /* too large */
+		most = 0x8f;
+	if (s[1] < least || s[1] > most)
+		return 0;
+	for (size_t i = 2; i < n; ++i)
+		if (s[i] < 0x80 || s[i] > 0xbf)
+			return 0;
+	return n;
+}
+
+char *str_utf8(const char *s)
+{
+	static const char hex[] = "0123456789abcdef";
+	char *copy = (char *)malloc(4 * strlen(s) + 1), *to = copy;
+
+	while (copy && *s) {
+		unsigned char c = (unsigned char)*s;
+		size_t n = utf8_len((const unsigned char *)s);
+
+		if (n) {
+			memcpy(to, s, n);
+			to += n;
+			s += n;
+			continue;
+		}
+		*to++ = '\\';
+		*to++ = 'x';
+		*to++ = hex[c >> 4];
+		*to++ = hex[c & 15];
+		s++;
+	}
+	if (copy)
+		*to = '\0';
+	return copy;
+}
+
 bool str_is_name(const char *s, size_t max)
 {
 	size_t n = strlen(s);

@@ -28,6 +28,13 @@ char *str_path(const char *a, const char *b);
  */
 char *str_quote(const char *s, size_t n, char *out, size_t len);
 
+/*
+ * A copy that is UTF-8: bytes that are not, as \xNN; malloc'd, or NULL.  Names
+ * of files may have any bytes, and texts that were cut may end in half a
+ * character.
+ */
+char *str_utf8(const char *s);
+
 /* [a-z][a-z0-9-]*, at most max bytes: names of plugins, policies, pools. */
 bool str_is_name(const char *s, size_t max);
 

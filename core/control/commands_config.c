@@ -32,7 +32,7 @@ static int check_run(struct call *c)
 	if (r < 0)
 		return r;
 	(void)json_object_set_new(reply, "result", json_string("sound"));
-	(void)json_object_set_new(reply, "file", json_string(conf->path));
+	(void)json_object_set_new(reply, "file", control_text(conf->path));
 	(void)json_object_set_new(reply, "disks",
 				  json_integer((json_int_t)conf->pool.n_disks));
 	(void)json_object_set_new(reply, "policies",
@@ -57,7 +57,7 @@ static int show_run(struct call *c)
 	if (buf_error(&text) < 0)
 		return -ENOMEM;
 	return json_object_set_new(call_reply(c), "text",
-				   json_string((const char *)text.data)) < 0
+				   control_text((const char *)text.data)) < 0
 		   ? -ENOMEM
 		   : 0;
 }

@@ -2,6 +2,7 @@
 /* disk add, list, fail and label. */
 #include <control/private.h>
 
+#include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/os.h>
 #include <base/str.h>
@@ -66,10 +67,12 @@ static json_t *disk_labels(struct disks *d, const struct disk *k)
 	const struct member *m = label_member(disks_label(d), k->id);
 	json_t *labels = json_array();
 
-	for (uint32_t i = 0; m && i < m->n_tags; ++i)
-		(void)json_array_append_new(
-		    labels,
-		    json_sprintf("%s=%s", m->tags[i].key, m->tags[i].value));
+	for (uint32_t i = 0; m && i < m->n_tags; ++i) {
+		AUTOFREE char *text =
+		    str_printf("%s=%s", m->tags[i].key, m->tags[i].value);
+
+		(void)json_array_append_new(labels, control_text(text));
+	}
 	return labels;
 }
 
@@ -79,10 +82,10 @@ static json_t *disk_row(struct disks *d, struct disk *k)
 	struct disk_space s;
 	json_t *row;
 
-	row =
-	    json_pack("{sI ss ss ss? sI}", "id", (json_int_t)k->id, "uuid",
-		      uuid_text(&k->uuid, uuid), "state", disk_word(k), "path",
-		      k->path, "errors", (json_int_t)atomic_load(&k->errors));
+	row = json_pack("{sI ss ss so sI}", "id", (json_int_t)k->id, "uuid",
+			uuid_text(&k->uuid, uuid), "state", disk_word(k),
+			"path", control_text(k->path), "errors",
+			(json_int_t)atomic_load(&k->errors));
 	if (!row)
 		return NULL;
 	(void)json_object_set_new(row, "labels", disk_labels(d, k));

@@ -251,9 +251,9 @@ static int owner_path(void *ctx, const char *path)
 	struct owners *o = (struct owners *)ctx;
 
 	(void)json_array_append_new(
-	    o->rows,
-	    json_pack("{ss sI sI}", "path", path, "chunk", (json_int_t)o->chunk,
-		      "sequence", (json_int_t)o->sequence));
+	    o->rows, json_pack("{so sI sI}", "path", control_text(path),
+			       "chunk", (json_int_t)o->chunk, "sequence",
+			       (json_int_t)o->sequence));
 	return 0;
 }
 

@@ -25,13 +25,13 @@ static json_t *entry_row(const struct reg_entry *e)
 	const struct reg_plugin *p = e->plugin;
 
 	if (!p)
-		return json_pack("{ss ss so ss}", "kind",
+		return json_pack("{ss ss so so}", "kind",
 				 reg_kind_name(e->kind), "name", e->name,
 				 "version", json_null(), "summary",
-				 e->error ? e->error : "broken");
-	return json_pack("{ss ss ss? ss? ss}", "kind", reg_kind_name(e->kind),
+				 control_text(e->error ? e->error : "broken"));
+	return json_pack("{ss ss ss? ss? so}", "kind", reg_kind_name(e->kind),
 			 "name", e->name, "version", p->desc.version, "summary",
-			 p->desc.summary, "path", p->path);
+			 p->desc.summary, "path", control_text(p->path));
 }
 
 static int list_run(struct call *c)

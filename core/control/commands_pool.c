@@ -115,9 +115,9 @@ static void status_events(struct pool *p, json_t *reply)
 
 	for (uint32_t i = 0; i < n; ++i)
 		(void)json_array_append_new(
-		    rows,
-		    json_pack("{sIssss}", "time", (json_int_t)e[i].wall_ns,
-			      "kind", e[i].kind, "text", e[i].text));
+		    rows, json_pack("{sIssso}", "time",
+				    (json_int_t)e[i].wall_ns, "kind", e[i].kind,
+				    "text", control_text(e[i].text)));
 	(void)json_object_set_new(reply, "events", rows);
 }
 
@@ -155,7 +155,7 @@ static int status_run(struct call *c)
 	if (c->server && pool_conf(p)->pool.mountpoint)
 		(void)json_object_set_new(
 		    reply, "mountpoint",
-		    json_string(pool_conf(p)->pool.mountpoint));
+		    control_text(pool_conf(p)->pool.mountpoint));
 	else
 		(void)json_object_set_new(reply, "mountpoint", json_null());
 	status_disks(p, reply);

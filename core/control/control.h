@@ -92,6 +92,12 @@ bool call_flag(struct call *c, const char *name);
 /* Tell the client how far it is; takes over the object. */
 void call_progress(struct call *c, json_t *progress);
 
+/*
+ * A text that may have bytes from outside, such as a path: JSON has only
+ * UTF-8, and a reply must not be lost for the rest.  NULL gives null.
+ */
+json_t *control_text(const char *s);
+
 /* ---- running commands ------------------------------------------------ */
 
 struct control_env {

@@ -84,8 +84,8 @@ static json_t *server_error(int err)
 {
 	const char *text = fail_text(err);
 
-	return json_pack("{s{sssiss}}", "error", "errno", fail_name(err),
-			 "code", -err, "text", text);
+	return json_pack("{s{sssiso}}", "error", "errno", fail_name(err),
+			 "code", -err, "text", control_text(text));
 }
 
 /* A call is counted, so that the pool is not closed under it. */

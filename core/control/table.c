@@ -2,6 +2,7 @@
 /* Finding a command, checking its arguments, running it. */
 #include <control/private.h>
 
+#include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/str.h>
 
@@ -33,6 +34,13 @@ const struct command *control_find(const char *name)
 		    (c->alias && !strcmp(c->alias, name)))
 			return c;
 	return NULL;
+}
+
+json_t *control_text(const char *s)
+{
+	AUTOFREE char *text = s ? str_utf8(s) : NULL;
+
+	return s ? json_string(text) : json_null();
 }
 
 static const struct command_arg *arg_find(const struct command *cmd,

@@ -34,7 +34,36 @@ def commands_of_page(text):
     return found
 
 
+LATIN = os.fsdecode(b"caf\xe9")  # not UTF-8
+
+
 class Words(cli.Case):
+    def test_json_is_given_whatever_bytes_a_name_has(self):
+        pool, disk = self.path(LATIN), self.path(f"{LATIN}-disk")
+        got = self.good("init", "--json", "--pool", pool, "--disk", disk)
+        self.assertEqual(got.json()["config"],
+                         self.path(r"caf\xe9", "pool.conf"), got)
+        got = self.refused(cli.NO_POOL, "there is no pool yet", "status",
+                           "--json", "--pool", pool)
+        self.assertIn(r"caf\xe9", got.json()["error"]["text"], got)
+        os.mkdir(disk)
+        with open(os.path.join(disk, LATIN), "wb"):
+            pass
+        got = self.refused(cli.USAGE, "not a text that can be used", "disk",
+                           "add", "--json", "--pool", pool, disk)
+        self.assertIn(r"caf\xe9", got.json()["error"]["text"], got)
+
+    @cli.needs_mount
+    def test_no_disk_is_left_out_for_the_bytes_of_its_path(self):
+        pool, disk = self.path("pool"), self.path(LATIN)
+        self.good("init", "--pool", pool, "--policy", "replica:2", "--disk",
+                  disk, "--disk", self.path("plain"))
+        self.mount(pool, "--set", "pool.create=true")
+        rows = self.good("disk", "list", "--json", "--pool", pool)
+        self.umount(pool)
+        self.assertEqual([r["path"] for r in rows.json()["disks"]],
+                         [self.path(r"caf\xe9"), self.path("plain")], rows)
+
     def test_without_a_command_the_overview_is_shown_and_usage_fails(self):
         got = self.dynfs()
         self.assertEqual(got.code, cli.USAGE, got)
