@@ -81,7 +81,7 @@ void join_finish(struct meta *m)
 {
 	struct log_disk *d = m->joining;
 	uint64_t upto = m->written_number;
-	int r = logs_is_leaving(m, d->disk) ? -ECANCELED : 0;
+	int r = logs_is_leaving(m, d->disk) ? -ENODEV : 0;
 	int epoch = 0;
 
 	if (!r)

@@ -9,7 +9,7 @@
 
 #include <base/cleanup.h>
 #include <base/fail.h>
-#include <meta/meta.h>
+#include <meta/internal.h>
 #include <registry/registry.h>
 
 #include <errno.h>
@@ -195,6 +195,139 @@ static void a_sync_of_a_readonly_pool_has_nothing_to_wait_for(void **state)
 	reg_close(reg);
 }
 
+/* ---- leaving a disk that is just joining ------------------------------- */
+
+#define JOINING "/d4/log/" /* the first that is free when a log leaves */
+
+struct gate {
+	struct dynfs_os
+	    os; /* of the simulated system, but for open and close */
+	struct simos *sim;
+	struct meta *meta;
+	const struct disk *leaving;
+	atomic_bool shut;
+	atomic_uint n_waiting;
+	atomic_bool is_open[1024]; /* handles below JOINING */
+};
+
+static struct gate *gate_of(const struct dynfs_os *os)
+{
+	void *at;
+
+	memcpy(&at, &os, sizeof(at)); /* the table is lent as const */
+	return container_of(at, struct gate, os);
+}
+
+static void nap(void)
+{
+	struct timespec t = { 0, 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+static int gate_open(const struct dynfs_os *os, const char *path,
+		     uint32_t flags, uint32_t mode)
+{
+	struct gate *g = gate_of(os);
+	const struct dynfs_os *below = simos_os(g->sim);
+	bool joining = !strncmp(path, JOINING, sizeof(JOINING) - 1);
+	int fd;
+
+	if (joining) {
+		atomic_fetch_add(&g->n_waiting, 1);
+		while (atomic_load(&g->shut))
+			nap();
+	}
+	fd = below->open(below, path, flags, mode);
+	if (joining && fd >= 0) {
+		assert_true(fd < 1024);
+		atomic_store(&g->is_open[fd], true);
+	}
+	return fd;
+}
+
+static int gate_close(const struct dynfs_os *os, int fd)
+{
+	struct gate *g = gate_of(os);
+	const struct dynfs_os *below = simos_os(g->sim);
+
+	atomic_store(&g->is_open[fd], false);
+	return below->close(below, fd);
+}
+
+static unsigned gate_handles(struct gate *g)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < 1024; i++)
+		n += atomic_load(&g->is_open[i]);
+	return n;
+}
+
+static void *leave(void *arg)
+{
+	struct gate *g = (struct gate *)arg;
+
+	return meta_leave(g->meta, g->leaving) ? "it can not be left" : NULL;
+}
+
+static void open_gate(struct gate *g, struct reg *reg, struct disks **ret)
+{
+	struct meta_how how = {
+		.reg = reg,
+		.os = &g->os,
+		.engine_plugin = "mem",
+		.copies = 3,
+		.memory_bytes = 64u << 20,
+		.group_bytes = GROUP_BYTES,
+		.group_ns = 1000000,
+		.log_bytes = 1u << 30,
+		.create = true,
+	};
+
+	g->sim = simos_new(1);
+	assert_non_null(g->sim);
+	g->os = *simos_os(g->sim);
+	g->os.open = gate_open;
+	g->os.close = gate_close;
+	assert_int_equal(simdisks_create(g->sim), 0);
+	assert_int_equal(simdisks_open(g->sim, ret), 0);
+	how.disks = *ret;
+	assert_int_equal(meta_open(&how, &g->meta), 0);
+}
+
+static void a_log_on_a_disk_that_is_left_while_it_joins_is_closed(void **state)
+{
+	static struct gate g;
+	struct disks *disks;
+	struct reg *reg;
+	void *why = NULL;
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(reg_open(NULL, &reg), 0);
+	open_gate(&g, reg, &disks);
+	(void)alarm(PATIENCE_S);
+	atomic_store(&g.shut, true);
+	assert_int_equal(meta_leave(g.meta, disks_find(disks, 1)), 0);
+	while (!atomic_load(&g.n_waiting))
+		nap();
+	g.leaving = disks_find(disks, 4);
+	assert_int_equal(pthread_create(&t, NULL, leave, &g), 0);
+	while (!logs_is_leaving(g.meta, g.leaving))
+		nap();
+	atomic_store(&g.shut, false);
+	assert_int_equal(pthread_join(t, &why), 0);
+	assert_null(why);
+	while (gate_handles(&g))
+		nap();
+	(void)alarm(0);
+	assert_int_equal(meta_close(g.meta), 0);
+	simdisks_close(disks);
+	simos_free(g.sim);
+	reg_close(reg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +335,8 @@ int main(void)
 		    a_commit_never_waits_for_the_thread_that_wants_its_lock),
 		cmocka_unit_test(
 		    a_sync_of_a_readonly_pool_has_nothing_to_wait_for),
+		cmocka_unit_test(
+		    a_log_on_a_disk_that_is_left_while_it_joins_is_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
