@@ -159,14 +159,15 @@ static void fragread_finish(struct extents *x, struct xentry *e,
 int fragio_read(struct extents *x, struct xentry *e, struct fragio *io,
 		uint32_t n)
 {
-	const struct policy *p = policies_find(x, e->rec.stored_as);
+	const struct policy *p = policies_of(x, &e->rec);
 	struct disk_op *ops[2 * FRAGMENTS_MAX];
 	AUTOFREE struct fragread *f = NULL;
 	uint32_t n_ops = 0;
 	int r = 0;
 
 	if (!p)
-		return fail(-EIO, "the policy of an extent is not usable");
+		return fail(-EIO, "the policy of an extent is not usable, or "
+				  "its record is of another");
 	f = (struct fragread *)calloc(n, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
@@ -241,7 +242,7 @@ int fragio_rebuild(struct extents *x, struct xentry *e, uint64_t from,
 		   uint64_t to, uint8_t **bufs, uint32_t have, uint32_t want,
 		   uint32_t *bad)
 {
-	const struct policy *p = policies_find(x, e->rec.stored_as);
+	const struct policy *p = policies_of(x, &e->rec);
 	uint32_t n = e->rec.k + e->rec.m, missing = 0;
 	uint8_t *all[FRAGMENTS_MAX] = { NULL }, *own;
 	struct scratch *s;
@@ -249,7 +250,8 @@ int fragio_rebuild(struct extents *x, struct xentry *e, uint64_t from,
 	int r;
 
 	if (!p)
-		return fail(-EIO, "the policy of an extent is not usable");
+		return fail(-EIO, "the policy of an extent is not usable, or "
+				  "its record is of another");
 	for (uint32_t i = 0; i < n; ++i)
 		missing += !bufs[i];
 	s = scratch_get(x, missing * len);

@@ -398,6 +398,16 @@ const struct policy *policies_find(struct extents *x, uint32_t id)
 	return r < 0 ? NULL : policies_known(x, id);
 }
 
+const struct policy *policies_of(struct extents *x, const struct extent_rec *r)
+{
+	const struct policy *p = policies_find(x, r->stored_as);
+
+	if (!p || p->k != r->k || p->m != r->m ||
+	    p->digest_len != r->digest_len || p->block_bytes != r->block_bytes)
+		return NULL;
+	return p;
+}
+
 struct policies_scan {
 	struct extents *x;
 	uint32_t last;

@@ -163,6 +163,11 @@ void policies_done(struct extents *x);
 int policies_start(struct extents *x, const char *default_name);
 /* Also before extents_start(): looks into the metadata. */
 const struct policy *policies_find(struct extents *x, uint32_t id);
+/*
+ * The form of an extent.  NULL: it can not be used, or the record does not
+ * have it: lengths are taken from both, so they must agree.
+ */
+const struct policy *policies_of(struct extents *x, const struct extent_rec *r);
 uint64_t policy_payload_len(const struct policy *p, uint64_t stored_len);
 const struct policy_entry *policy_entry_of(const struct policy *p);
 

@@ -248,7 +248,7 @@ static int extent_read_once(struct extents *x, struct extent_id id,
 
 	if (r < 0)
 		return r;
-	p = policies_find(x, g.e->rec.stored_as);
+	p = policies_of(x, &g.e->rec);
 	g.copies = p && p->copies;
 	if (offset > g.e->rec.plain_len || len > g.e->rec.plain_len - offset) {
 		cache_put(x, g.e);

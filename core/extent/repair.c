@@ -276,7 +276,7 @@ static int move_write(struct extents *x, struct xentry *e, uint32_t index,
 static int move_fragment(struct extents *x, struct xentry *e, uint32_t index,
 			 struct fragment_rec *ret)
 {
-	const struct policy *p = policies_find(x, e->rec.stored_as);
+	const struct policy *p = policies_of(x, &e->rec);
 	struct disk *used[FRAGMENTS_MAX], *to;
 	uint8_t *bufs[FRAGMENTS_MAX] = { NULL };
 	uint32_t have, bad = 1u << index;

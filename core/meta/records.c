@@ -263,6 +263,8 @@ static void extent_check(struct rd *r, const struct extent_rec *x, uint32_t n)
 		      x->digest_len > DYNFS_CHECKSUM_MAX);
 	bad_if(r, !x->plain_len || x->plain_len > CHUNK_MAX);
 	bad_if(r, !x->stored_len || x->stored_len > STORED_MAX);
+	/* there are no transforms: a read finds its piece by the plain offset */
+	bad_if(r, x->stored_len != x->plain_len);
 	bad_if(r, x->payload_len > STORED_MAX || x->payload_len % 64);
 	/* payload below its bound and k below 33: no overflow */
 	bad_if(r, !r->error && x->payload_len * x->k < x->stored_len);

@@ -314,6 +314,43 @@ static void damage_in_the_way_of_an_intent_does_not_stop_the_open(void **state)
 	assert_int_equal(rig_rows(r, &slice), 0);
 }
 
+/* The lengths of a record and those of its policy are used side by side. */
+static void an_extent_in_another_form_than_its_policy_is_damage(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino;
+	struct extents_status was, now;
+	struct extent_rec rec;
+	struct buf value = BUF_INIT;
+	struct key key;
+	uint8_t byte;
+	size_t n;
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	key = key_extent(extent_of(r, in->ino, 0));
+	assert_int_equal(meta_get(r->meta, key.data, key.len, &value), 0);
+	assert_int_equal(extent_rec_get(value.data, value.len, &rec), 0);
+	buf_clear(&value);
+	rec.digest_len = 8; /* half of it: tables are half as long */
+	extent_rec_put(&value, &rec);
+	exchange(r, &key, &value);
+	extents_status(r->extents, &was);
+	assert_int_equal(file_read(in, 0, 1, &byte, &n), -EIO);
+	extents_status(r->extents, &now);
+	/* nothing was read and compared */
+	assert_int_equal(now.checksum_errors, was.checksum_errors);
+	exchange(r, &key, &value);
+	buf_done(&value);
+	inode_put(in);
+	rig_close(r);
+	rig_open(r);
+	in = rig_get(r, ino);
+	rig_check(in, 0, CHUNK, 1);
+	inode_put(in);
+}
+
 static void a_cut_that_fails_changes_nothing(void **state)
 {
 	struct rig *r = *state;
@@ -470,6 +507,7 @@ int main(void)
 		TEST(an_unreadable_slice_does_not_stop_writes_to_its_chunk),
 		TEST(a_slice_beyond_its_chunk_is_damage),
 		TEST(damage_in_the_way_of_an_intent_does_not_stop_the_open),
+		TEST(an_extent_in_another_form_than_its_policy_is_damage),
 		TEST(a_cut_that_fails_changes_nothing),
 		TEST(a_short_failure_loses_nothing_however_often_it_is_met),
 		TEST(a_write_without_memory_changes_nothing),

@@ -284,6 +284,9 @@ static void extents_that_do_not_add_up_are_refused(void **state)
 	x.payload_len = 64; /* 4 * 64 is less than what is stored */
 	assert_int_equal(extent_gives(x), -EUCLEAN);
 	x = sample_extent();
+	x.plain_len = 5 * 250048; /* more than lies in four pieces */
+	assert_int_equal(extent_gives(x), -EUCLEAN);
+	x = sample_extent();
 	x.k = 0;
 	assert_int_equal(extent_gives(x), -EUCLEAN);
 	x = sample_extent();
