@@ -79,28 +79,38 @@ static void touched_add(struct touched *t, struct disk *k)
 	t->disks[t->n++] = k;
 }
 
-static struct disk_op free_op(struct disk *k, const struct pending_free *f,
-			      uint32_t i)
+/* A fragment on its way out. */
+struct freeing {
+	struct disk_op op;
+	struct pending_free *of;
+	struct dynfs_place place;
+};
+
+static void freeing_init(struct freeing *g, struct pending_free *f, uint32_t i,
+			 struct disk *k)
 {
-	return (struct disk_op){
-		.disk = k,
+	*g = (struct freeing){
 		.op = {
-			.size = sizeof(struct dynfs_store_op),
-			.kind = DYNFS_STORE_FREE,
-			.id = { f->id.epoch, f->id.counter,
-				f->rec.at[i].index, 0 },
-			.place = f->rec.at[i].place,
+			.disk = k,
+			.op = {
+				.size = sizeof(struct dynfs_store_op),
+				.kind = DYNFS_STORE_FREE,
+				.id = { f->id.epoch, f->id.counter,
+					f->rec.at[i].index, 0 },
+				.place = f->rec.at[i].place,
+			},
 		},
+		.of = f,
+		.place = f->rec.at[i].place,
 	};
 }
 
-/* What is here is freed; what is away, or fails, stays in f->rec. */
-static void reclaim_one(struct extents *x, struct pending_free *f,
-			struct touched *t)
+/* What is here goes to g, what is away stays in f->rec; how many went. */
+static uint32_t reclaim_one(struct extents *x, struct pending_free *f,
+			    struct freeing *g)
 {
-	struct disk_op op[FRAGMENTS_MAX], *ops[FRAGMENTS_MAX];
-	uint32_t n = 0, at[FRAGMENTS_MAX];
 	struct free_rec left = { 0 };
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < f->rec.n; ++i) {
 		struct disk *k = disks_find(x->how.disks, f->rec.at[i].disk);
@@ -108,24 +118,53 @@ static void reclaim_one(struct extents *x, struct pending_free *f,
 		if (!k || atomic_load(&k->state) == MEMBER_FAILED ||
 		    atomic_load(&k->state) == MEMBER_REMOVED)
 			continue; /* gone for good, and its room with it */
-		if (!k->store || !disk_readable(k)) {
-			left.at[left.n++] = f->rec.at[i];
-			continue;
-		}
-		op[n] = free_op(k, f, i);
-		at[n] = i;
-		ops[n] = &op[n];
-		n++;
-	}
-	if (n)
-		disks_submit(x->how.disks, ops, n, true);
-	for (uint32_t j = 0; j < n; ++j) {
-		if (op[j].op.result < 0)
-			left.at[left.n++] = f->rec.at[at[j]];
+		if (k->store && disk_readable(k))
+			freeing_init(&g[n++], f, i, k);
 		else
-			touched_add(t, op[j].disk);
+			left.at[left.n++] = f->rec.at[i];
 	}
 	f->rec = left;
+	return n;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct freeing *x = (const struct freeing *)a;
+	const struct freeing *y = (const struct freeing *)b;
+	const uint64_t *v = x->place.w, *w = y->place.w;
+	uint32_t i = x->op.disk->id, j = y->op.disk->id;
+
+	if (i != j)
+		return i < j ? -1 : 1;
+	if (v[0] != w[0])
+		return v[0] < w[0] ? -1 : 1;
+	return v[1] < w[1] ? -1 : v[1] > w[1];
+}
+
+/*
+ * All fragments of a round at once, by disk and place: a store gives back
+ * neighbours with one call, and threads write them in no exact order.  What a
+ * place means is the store's; where its order means nothing this costs nothing.
+ */
+static void reclaim_submit(struct extents *x, struct freeing *g, uint32_t n,
+			   struct disk_op **ops, struct touched *t)
+{
+	qsort(g, n, sizeof(*g), by_place);
+	for (uint32_t i = 0; i < n; ++i)
+		ops[i] = &g[i].op;
+	if (n)
+		disks_submit(x->how.disks, ops, n, true);
+	for (uint32_t i = 0; i < n; ++i) {
+		struct free_rec *rec = &g[i].of->rec;
+
+		if (g[i].op.op.result >= 0) {
+			touched_add(t, g[i].op.disk);
+			continue;
+		}
+		rec->at[rec->n].disk = g[i].op.disk->id;
+		rec->at[rec->n].index = (uint32_t)g[i].op.op.id.index;
+		rec->at[rec->n++].place = g[i].place;
+	}
 }
 
 /* False: not all frees are known to be durable. */
@@ -159,22 +198,36 @@ static int reclaim_record(struct pending_free *f, struct batch *b)
 	return b->error;
 }
 
+static uint32_t count_fragments(const struct list *due)
+{
+	uint32_t n = 0;
+
+	list_for(l, due) n += container_of(l, struct pending_free, link)->rec.n;
+	return n;
+}
+
 /* A round over the list that it was given. */
 static void reclaim_round(struct extents *x, struct list *due)
 {
-	struct touched t = { 0 };
+	uint32_t most = count_fragments(due), n = 0;
+	AUTOFREE struct freeing *g =
+	    (struct freeing *)calloc(most + 1, sizeof(*g));
+	AUTOFREE struct disk_op **ops =
+	    (struct disk_op **)calloc(most + 1, sizeof(struct disk_op *));
+	AUTOFREE struct disk **disks = (struct disk **)calloc(
+	    disks_count(x->how.disks) + 1, sizeof(struct disk *));
+	struct touched t = { .disks = disks };
 	AUTOBATCH struct batch b;
 	int r = 0;
 
 	batch_init(&b);
-	t.disks = (struct disk **)calloc(disks_count(x->how.disks) + 1,
-					 sizeof(struct disk *));
-	if (!t.disks)
+	if (!g || !ops || !disks)
 		return;            /* found again at the next open */
 	(void)meta_admit(x->meta); /* the commit says the same */
 	reclaim_wait_readers(x);
-	list_for(l, due)
-	    reclaim_one(x, container_of(l, struct pending_free, link), &t);
+	list_for(l, due) n +=
+	    reclaim_one(x, container_of(l, struct pending_free, link), g + n);
+	reclaim_submit(x, g, n, ops, &t);
 	if (reclaim_sync(&t))
 		list_for(l, due) if (r >= 0) r = reclaim_record(
 		    container_of(l, struct pending_free, link), &b);
@@ -183,7 +236,6 @@ static void reclaim_round(struct extents *x, struct list *due)
 	if (r < 0)
 		log_warn("extent", "freed fragments stay queued: %s",
 			 fail_text(r));
-	free(t.disks);
 }
 
 static uint32_t reclaim_take(struct extents *x, struct list *due)
