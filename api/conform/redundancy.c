@@ -199,7 +199,7 @@ static bool geometry_works(struct conform *c, struct inst *i, uint32_t k,
 {
 	/* one unit, a few, and more than the vector units take at once */
 	size_t quantum = l->quantum, lens[] = { quantum, 3 * quantum, 0 };
-	uint64_t rng = c->seed + k * 64 + m;
+	uint64_t rng = c->seed + (uint64_t)k * 64 + m;
 	struct stripe s;
 	bool good = true;
 

@@ -209,7 +209,7 @@ int verb_init(struct options *o, int argc, char **argv)
 	AUTOBUF struct buf text = BUF_INIT;
 	int r = init_words(o, &in, argc, argv);
 
-	if (r >= 0)
+	if (in.dir) /* it comes last, when all words were good */
 		r = init_name(o, &in);
 	if (r >= 0)
 		r = init_policy(o, in.policy, &conf);

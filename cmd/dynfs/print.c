@@ -117,7 +117,7 @@ static void print_table(const struct command_field *f, const json_t *rows)
 		(void)printf("(none)\n");
 		return;
 	}
-	for (size_t i = 0; c[i].key && i < COLUMNS_MAX; ++i) {
+	for (size_t i = 0; i < COLUMNS_MAX && c[i].key; ++i) {
 		width[i] = (int)strlen(c[i].title);
 		for (size_t j = 0; j < json_array_size(rows); ++j) {
 			text_of(

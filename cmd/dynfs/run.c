@@ -78,13 +78,15 @@ static int daemon_signals(struct daemon *d)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t set;
+	int r;
 
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
+	r = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (r > 0)
+		return -r;
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (d->signals < 0 || pipe2(d->wake, O_CLOEXEC) < 0)

@@ -113,8 +113,8 @@ static int list_run(struct call *c)
 								     : 0;
 }
 
-/* By number, by uuid, or by path. */
-static int disk_named(struct call *c, struct disk **ret)
+/* By number, by uuid, or by path; NULL: there is none, and fail() said so. */
+static struct disk *disk_named(struct call *c)
 {
 	struct disks *d = pool_disks(call_pool(c));
 	const char *word = call_string(c, "disk");
@@ -122,21 +122,22 @@ static int disk_named(struct call *c, struct disk **ret)
 	int64_t id;
 
 	if (str_parse_int(word, &id) >= 0 && id > 0 && id <= UINT32_MAX) {
-		*ret = disks_find(d, (uint32_t)id);
-		if (*ret)
-			return 0;
+		struct disk *k = disks_find(d, (uint32_t)id);
+
+		if (k)
+			return k;
 	}
 	for (uint32_t i = 0; i < disks_count(d); ++i) {
 		struct disk *k = disks_at(d, i);
 
 		if ((k->path && !strcmp(k->path, word)) ||
-		    !strcmp(uuid_text(&k->uuid, uuid), word)) {
-			*ret = k;
-			return 0;
-		}
+		    !strcmp(uuid_text(&k->uuid, uuid), word))
+			return k;
 	}
-	return fail(-ENODEV,
-		    "the pool has no disk \"%s\"; disk list shows them", word);
+	/* NULL says what it returns */
+	(void)fail(-ENODEV, "the pool has no disk \"%s\"; disk list shows them",
+		   word);
+	return NULL;
 }
 
 /* "tier=ssd,domain=a" in place; borrowed by tags. */
@@ -275,11 +276,12 @@ static int reply_disk(struct call *c, struct disk *k)
 
 static int fail_run(struct call *c)
 {
-	struct disk *k = NULL;
-	int r = disk_named(c, &k);
+	struct disk *k = disk_named(c);
+	int r;
 
-	if (r >= 0)
-		r = pool_disk_fail(call_pool(c), k);
+	if (!k)
+		return -ENODEV;
+	r = pool_disk_fail(call_pool(c), k);
 	return r < 0 ? r : reply_disk(c, k);
 }
 
@@ -293,15 +295,19 @@ static const struct command_arg label_args[] = {
 
 static int label_run(struct call *c)
 {
-	char *text = strdup(call_string(c, "label"));
 	struct member_tag tag[1] = { { NULL, NULL } };
-	struct disk *k = NULL;
+	struct disk *k = disk_named(c);
 	uint32_t n = 0;
-	int r = text ? disk_named(c, &k) : -ENOMEM;
+	char *text;
+	int r;
 
-	if (r >= 0)
-		r = labels_parse(text, tag, 1, &n);
-	if (r >= 0 && n && k)
+	if (!k)
+		return -ENODEV;
+	text = strdup(call_string(c, "label"));
+	if (!text)
+		return -ENOMEM;
+	r = labels_parse(text, tag, 1, &n);
+	if (r >= 0 && n)
 		r = disks_tag(pool_disks(call_pool(c)), k->id, tag[0].key,
 			      *tag[0].value ? tag[0].value : NULL);
 	free(text);

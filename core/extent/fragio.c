@@ -35,14 +35,19 @@ static uint32_t xentry_blocks(const struct xentry *e)
 static int table_accept(struct xentry *e, const struct policy *p,
 			uint32_t index, uint8_t **table)
 {
+	struct extent_shape shape = {
+		.id = e->id,
+		.policy = p,
+		.plain_len = e->rec.plain_len,
+		.stored_len = e->rec.stored_len,
+		.payload_len = e->rec.payload_len,
+	};
 	uint8_t root[DYNFS_CHECKSUM_MAX], *none = NULL;
-	int r =
-	    head_root(p, e->id, index, e->rec.payload_len, e->rec.stored_len,
-		      e->rec.plain_len, *table, xentry_blocks(e), root);
+	int r = head_root(&shape, index, *table, xentry_blocks(e), root);
 
 	if (r < 0)
 		return r;
-	if (memcmp(root, e->rec.fragments[index].root, e->rec.digest_len))
+	if (memcmp(root, e->rec.fragments[index].root, e->rec.digest_len) != 0)
 		return -EUCLEAN;
 	if (atomic_compare_exchange_strong(&e->tables[index], &none, *table))
 		*table = NULL;
@@ -70,7 +75,7 @@ static int range_verify(struct xentry *e, const struct policy *p,
 		if (r < 0)
 			return r;
 		n = head_blocks(end - at, block);
-		if (memcmp(sums, table + first * len, (size_t)n * len))
+		if (memcmp(sums, table + first * len, (size_t)n * len) != 0)
 			return -EUCLEAN;
 		first += n;
 		at = end;
@@ -220,7 +225,7 @@ static int rebuild_gather(struct extents *x, struct xentry *e, uint64_t from,
 		uint32_t tried = 0, n = 0;
 		int r;
 
-		while (n < need) {
+		do {
 			int i = rebuild_choose(x, e, *have | *bad | tried);
 
 			if (i < 0)
@@ -228,7 +233,7 @@ static int rebuild_gather(struct extents *x, struct xentry *e, uint64_t from,
 			tried |= 1u << i;
 			io[n++] = (struct fragio){ (uint32_t)i, from, to,
 						   bufs[i], 0 };
-		}
+		} while (n < need);
 		r = fragio_read(x, e, io, n);
 		if (r < 0)
 			return r;

@@ -121,10 +121,10 @@ void head_seal(struct buf *head)
 	memcpy(head->data + HEAD_SUM, sum, sizeof(sum));
 }
 
-int head_root(const struct policy *p, struct extent_id id, uint32_t index,
-	      uint64_t payload_len, uint64_t stored_len, uint64_t plain_len,
+int head_root(const struct extent_shape *s, uint32_t index,
 	      const uint8_t *table, uint32_t n_blocks, uint8_t *root)
 {
+	const struct policy *p = s->policy;
 	size_t table_len = (size_t)n_blocks * p->digest_len;
 	uint8_t small[ROOT_BYTES + 2048], *in = small;
 	int r;
@@ -134,13 +134,13 @@ int head_root(const struct policy *p, struct extent_id id, uint32_t index,
 		if (!in)
 			return -ENOMEM;
 	}
-	put_le64(in, id.epoch);
-	put_le64(in + 8, id.counter);
+	put_le64(in, s->id.epoch);
+	put_le64(in + 8, s->id.counter);
 	put_le32(in + 16, index);
 	put_le32(in + 20, p->block_bytes);
-	put_le64(in + 24, payload_len);
-	put_le64(in + 32, stored_len);
-	put_le64(in + 40, plain_len);
+	put_le64(in + 24, s->payload_len);
+	put_le64(in + 32, s->stored_len);
+	put_le64(in + 40, s->plain_len);
 	memcpy(in + ROOT_BYTES, table, table_len);
 	r = reg_checksum_sum(p->checksum, in, ROOT_BYTES + table_len, root);
 	if (in != small)

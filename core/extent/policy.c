@@ -17,11 +17,13 @@
 #include <registry/checksum.h>
 #include <registry/redundancy.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define POLICIES_MAX  4096u
 #define OPTIONS_MAX   16u
 #define AUTO_DEGRADED "auto-copies-"
+#define POLICY_FACT   "policy/" /* and eight digits of the id */
 
 const struct policy_entry *policy_entry_of(const struct policy *p)
 {
@@ -283,7 +285,7 @@ static int policies_link(struct extents *x)
 			continue;
 		if (!e->degraded) {
 			r = policies_auto_degraded(x, e);
-		} else if (strcmp(e->degraded, "none")) {
+		} else if (strcmp(e->degraded, "none") != 0) {
 			to = policies_current(x, e->degraded);
 			if (!to)
 				r = fail(-EINVAL,
@@ -323,7 +325,7 @@ static struct key policy_key(uint32_t id)
 {
 	char text[32];
 
-	(void)snprintf(text, sizeof(text), "policy/%08x", id);
+	(void)snprintf(text, sizeof(text), POLICY_FACT "%08x", id);
 	return key_fact(text);
 }
 
@@ -342,11 +344,12 @@ static int policies_stored(struct extents *x, uint32_t id,
 {
 	struct reg_setting set[OPTIONS_MAX];
 	char text[sizeof(rec->options)];
-	struct policy_entry *e;
+	struct policy_entry *fresh = NULL;
 	int r;
 
 	for (uint32_t i = 0; i < x->n_policies; ++i) {
-		e = x->policies[i];
+		struct policy_entry *e = x->policies[i];
+
 		if (e->pub.id == id)
 			return 0;
 		if (!e->pub.id && policy_same(&e->rec, rec)) {
@@ -355,13 +358,13 @@ static int policies_stored(struct extents *x, uint32_t id,
 		}
 	}
 	memcpy(text, rec->options, sizeof(text));
-	r = policy_make(x, rec, set, policy_settings(text, set), &e);
-	if (r < 0)
+	r = policy_make(x, rec, set, policy_settings(text, set), &fresh);
+	if (!fresh)
 		return r;
-	e->pub.id = id;
-	r = policies_add(x, e);
+	fresh->pub.id = id;
+	r = policies_add(x, fresh);
 	if (r < 0)
-		policy_entry_free(e);
+		policy_entry_free(fresh);
 	return r;
 }
 
@@ -420,13 +423,16 @@ static int policies_each(void *ctx, const void *key, size_t key_len,
 	struct policy_rec rec;
 	char text[32] = "";
 	struct key same;
-	unsigned id;
+	uint32_t id;
 	int r;
 
 	if (key_len - 1 >= sizeof(text))
 		return 0;
 	memcpy(text, (const char *)key + 1, key_len - 1);
-	if (sscanf(text, "policy/%8x", &id) != 1 || !id)
+	if (strncmp(text, POLICY_FACT, strlen(POLICY_FACT)) != 0)
+		return 0;
+	id = (uint32_t)strtoul(text + strlen(POLICY_FACT), NULL, 16);
+	if (!id)
 		return 0;
 	/* one spelling only, or an id could mean two things */
 	same = policy_key(id);
@@ -501,7 +507,7 @@ int policies_start(struct extents *x, const char *default_name)
 {
 	struct policies_scan scan = { .x = x };
 	AUTOBATCH struct batch b;
-	struct key from = key_fact("policy/");
+	struct key from = key_fact(POLICY_FACT);
 	int r;
 
 	batch_init(&b);

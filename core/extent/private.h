@@ -138,9 +138,8 @@ uint32_t head_blocks(uint64_t payload_len, uint32_t block_bytes);
 int head_build(const struct extent_shape *s, const struct uuid *pool,
 	       uint32_t index, struct buf *out, uint8_t **ret_table);
 void head_seal(struct buf *head);
-/* The digest of format.md 6.2 to root. */
-int head_root(const struct policy *p, struct extent_id id, uint32_t index,
-	      uint64_t payload_len, uint64_t stored_len, uint64_t plain_len,
+/* The digest of format.md 6.2 to root; of the shape: id, policy, lengths. */
+int head_root(const struct extent_shape *s, uint32_t index,
 	      const uint8_t *table, uint32_t n_blocks, uint8_t *root);
 /* The last part of every head; redundancy as "erasure:4+2 backend=...". */
 void head_put_names(struct buf *b, const char *redundancy,

@@ -239,14 +239,13 @@ static int move_write(struct extents *x, struct xentry *e, uint32_t index,
 					    shape.payload_len, p->block_bytes,
 					    table);
 	if (r >= 0)
-		r = head_root(p, e->id, index, shape.payload_len,
-			      shape.stored_len, shape.plain_len, table,
+		r = head_root(&shape, index, table,
 			      head_blocks(shape.payload_len, p->block_bytes),
 			      root);
 	if (r < 0)
 		return r;
 	/* what was reconstructed must be what was written once */
-	if (memcmp(root, e->rec.fragments[index].root, e->rec.digest_len))
+	if (memcmp(root, e->rec.fragments[index].root, e->rec.digest_len) != 0)
 		return fail(-EUCLEAN, "a rebuilt fragment does not match its "
 				      "root");
 	head_seal(&head);
@@ -340,7 +339,7 @@ static int resettle(struct extents *x, struct xentry *e, uint32_t index,
 {
 	static const uint8_t version[1] = { 1 };
 	struct extent_rec rec = e->rec;
-	struct fragment_rec moved;
+	struct fragment_rec moved = { 0 };
 	AUTOBUF struct buf value = BUF_INIT;
 	struct key key;
 	int r = move_fragment(x, e, index, &moved);

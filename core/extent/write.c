@@ -15,6 +15,7 @@
 
 #include <base/cleanup.h>
 #include <base/fail.h>
+#include <base/unconst.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -54,7 +55,7 @@ static int writing_cut(struct writing *w, const void *data, uint32_t len)
 		whole = w->p->k;
 	/* encode() takes shard pointers that are not const, and reads k */
 	for (uint32_t i = 0; i < whole; ++i)
-		w->shard[i] = (uint8_t *)(uintptr_t)data + i * piece;
+		w->shard[i] = (uint8_t *)unconst(data) + i * piece;
 	own = w->p->copies ? w->p->k - whole : w->n - whole;
 	w->scratch = scratch_get(w->x, (size_t)(own * piece));
 	if (!w->scratch)
@@ -67,10 +68,10 @@ static int writing_cut(struct writing *w, const void *data, uint32_t len)
 	if (whole < w->p->k) {
 		uint64_t tail = len - whole * piece;
 
-		memcpy(w->shard[whole], (const uint8_t *)data + whole * piece,
-		       tail);
-		memset(w->shard[whole] + tail, 0,
-		       (w->p->k - whole) * piece - tail);
+		/* the data shards of our own are the first of the scratch */
+		to = w->scratch->data;
+		memcpy(to, (const uint8_t *)data + whole * piece, tail);
+		memset(to + tail, 0, (w->p->k - whole) * piece - tail);
 	}
 	return 0;
 }
@@ -93,7 +94,7 @@ static int writing_column(struct writing *w, uint64_t at)
 		r = reg_redundancy_encode(p->redundancy, p->k, p->m, shard,
 					  len);
 	for (uint32_t i = 0; i < distinct && r >= 0; ++i)
-		r = reg_checksum_sum(p->checksum, shard[i], len,
+		r = reg_checksum_sum(p->checksum, w->shard[i] + at, len,
 				     w->table[i] + sum);
 	return r;
 }
@@ -126,8 +127,7 @@ static int writing_seal(struct writing *w)
 		if (i && w->p->copies)
 			memcpy(w->table[i], w->table[0],
 			       (size_t)blocks * w->p->digest_len);
-		r = head_root(w->p, s->id, i, s->payload_len, s->stored_len,
-			      s->plain_len, w->table[i], blocks,
+		r = head_root(s, i, w->table[i], blocks,
 			      w->rec.fragments[i].root);
 		if (r < 0)
 			return r;
@@ -487,7 +487,7 @@ void extent_forget(struct extents *x, struct extent_id id,
 		struct free_rec f = { 0 };
 
 		if (kind != DYNFS_META_PUT || key_len != want.len ||
-		    memcmp(key, want.data, want.len) ||
+		    memcmp(key, want.data, want.len) != 0 ||
 		    extent_rec_get(value, value_len, &rec) < 0)
 			continue;
 		if (rec.flags & EXTENT_DEGRADED)

@@ -10,6 +10,7 @@
 
 #include <base/cleanup.h>
 #include <base/fail.h>
+#include <base/unconst.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ void inode_destroy(struct inode *in)
 {
 	if (in->content)
 		content_free(in->files, in->content);
-	free((char *)(uintptr_t)in->rec.target);
+	free(unconst(in->rec.target));
 	(void)pthread_rwlock_destroy(&in->io);
 	(void)pthread_mutex_destroy(&in->lock);
 	free(in);
@@ -74,14 +75,14 @@ static int inode_load(struct inode *in)
 
 	if (r >= 0)
 		r = inode_rec_get(value.data, value.len, &rec);
-	if (r >= 0 && rec.target_len) {
+	if (r < 0)
+		return r;
+	if (rec.target_len) {
 		target = (char *)malloc(rec.target_len);
 		if (!target)
 			return -ENOMEM;
 		memcpy(target, rec.target, rec.target_len);
 	}
-	if (r < 0)
-		return r;
 	in->rec = rec;
 	in->rec.target = target;
 	in->disk_size = rec.size;
@@ -187,7 +188,7 @@ static int ino_next(struct files *f, uint64_t *ret)
 int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
 {
 	struct inode *in;
-	uint64_t ino;
+	uint64_t ino = 0;
 	int r;
 
 	if (f->how.readonly)
@@ -201,13 +202,14 @@ int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
 	in->rec = *init;
 	in->rec.target = NULL;
 	if (init->target_len) {
-		in->rec.target = (char *)malloc(init->target_len);
-		if (!in->rec.target) {
+		char *target = (char *)malloc(init->target_len);
+
+		if (!target) {
 			inode_destroy(in);
 			return -ENOMEM;
 		}
-		memcpy((char *)(uintptr_t)in->rec.target, init->target,
-		       init->target_len);
+		memcpy(target, init->target, init->target_len);
+		in->rec.target = target;
 	}
 	r = f->how.os->random(f->how.os, &in->rec.generation,
 			      sizeof(in->rec.generation));

@@ -101,7 +101,7 @@ static int run_extend(struct files *f, struct content *c, struct run *r,
 
 	if (err < 0)
 		return err;
-	if (from < r->off)
+	if (from < r->off && r->len)
 		memmove(r->at.data + (r->off - from), r->at.data, r->len);
 	r->off = from;
 	r->len = to - from;

@@ -10,6 +10,7 @@
 #include <pool/private.h>
 
 #include <base/str.h>
+#include <base/unconst.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -45,8 +46,8 @@ static void parts_entries(struct pool_parts *p, const struct conf *conf)
 		/* borrowed: whoever keeps a tag copies it */
 		for (size_t j = 0; j < d->n_labels; ++j)
 			*tag++ = (struct member_tag){
-				(char *)(uintptr_t)d->labels[j].key,
-				(char *)(uintptr_t)d->labels[j].value,
+				unconst(d->labels[j].key),
+				unconst(d->labels[j].value),
 			};
 	}
 	for (size_t i = 0; i < conf->metadata.dirs.n; ++i)

@@ -138,10 +138,10 @@ static int open_plugin(struct reg *reg, const char *word,
 
 static int show_plugin(struct reg *reg, const char *word)
 {
-	struct reg_plugin *p;
+	struct reg_plugin *p = NULL;
 	int r = open_plugin(reg, word, &p);
 
-	if (r < 0)
+	if (!p)
 		return r;
 	if (!p->n_options) {
 		(void)puts("None.");

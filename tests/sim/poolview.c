@@ -7,6 +7,7 @@
  */
 #include "poolview.h"
 
+#include <base/unconst.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <semaphore.h>
@@ -74,7 +75,7 @@ int pv_read_all(const struct dynfs_fs_view *fs, uint64_t ino, struct buf *out)
 int pv_write(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
 	     const void *data, size_t len)
 {
-	struct iovec iov = { (void *)(uintptr_t)data, len };
+	struct iovec iov = { unconst(data), len };
 	struct answer a = { 0 };
 
 	(void)sem_init(&a.came, 0, 0);

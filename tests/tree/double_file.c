@@ -180,11 +180,11 @@ static struct inode *inode_make(struct files *f, uint64_t ino,
 	in->rec = *rec;
 	if (rec->target_len) {
 		/* strndup() looks for an end mark behind the last byte */
-		in->rec.target = calloc(1, (size_t)rec->target_len + 1);
-		if (in->rec.target)
-			memcpy((char *)(uintptr_t)in->rec.target, rec->target,
-			       rec->target_len);
-		assert(in->rec.target);
+		char *target = calloc(1, (size_t)rec->target_len + 1);
+
+		assert(target);
+		memcpy(target, rec->target, rec->target_len);
+		in->rec.target = target;
 	} else {
 		in->rec.target = NULL;
 	}
