@@ -368,6 +368,39 @@ static void write_batch(struct store *s, struct pending *p, uint32_t n)
 	}
 }
 
+/*
+ * Reserve for as many of ops as find room, and at least for one.
+ *
+ * Reserving may wait until a segment is sealed, and that waits for its
+ * writes: so none of ours may be reserved meanwhile.  Room for the first is
+ * waited for, the others take what is at hand.
+ */
+static uint32_t reserve_batch(struct store *s,
+			      struct dynfs_store_op *const *ops, uint32_t n,
+			      struct pending *p)
+{
+	uint32_t got;
+
+	for (got = 0; got < n; got++) {
+		struct pending *q = &p[got];
+		bool taken;
+
+		q->result = pending_check(s, ops[got], q);
+		if (q->result)
+			continue;
+		if (!got) {
+			reserve(s, q);
+			continue;
+		}
+		pthread_mutex_lock(&s->lock);
+		taken = seg_take(s, s->slot[slot_pick(s)], q);
+		pthread_mutex_unlock(&s->lock);
+		if (!taken)
+			break;
+	}
+	return got;
+}
+
 void segment_write(struct store *s, struct dynfs_store_op *const *ops,
 		   uint32_t n)
 {
@@ -375,32 +408,8 @@ void segment_write(struct store *s, struct dynfs_store_op *const *ops,
 
 	while (n > 0) {
 		uint32_t k = n < SEG_BATCH ? n : SEG_BATCH;
-		uint32_t got = 0;
+		uint32_t got = reserve_batch(s, ops, k, p);
 
-		/*
-		 * Reserving may wait until a segment is sealed, and that waits
-		 * for its writes: so none of ours may be reserved meanwhile.
-		 * Room for the first is waited for, the others take what is
-		 * at hand.
-		 */
-		for (; got < k; got++) {
-			struct pending *q = &p[got];
-
-			q->result = pending_check(s, ops[got], q);
-			if (q->result)
-				continue;
-			if (got) {
-				bool taken;
-
-				pthread_mutex_lock(&s->lock);
-				taken = seg_take(s, s->slot[slot_pick(s)], q);
-				pthread_mutex_unlock(&s->lock);
-				if (!taken)
-					break;
-			} else {
-				reserve(s, q);
-			}
-		}
 		write_batch(s, p, got);
 		for (uint32_t i = 0; i < got; i++) {
 			p[i].op->result = p[i].result;
