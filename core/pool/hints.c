@@ -92,7 +92,7 @@ static int hints_write(const struct pool_how *how, const char *path,
 	struct iovec iov = { text->data, text->len };
 	int fd = os->open(
 	    os, fresh, DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0644);
-	int r = fd;
+	int r;
 
 	if (fd < 0)
 		return fd;
