@@ -100,6 +100,8 @@ outer() {
 	trap take_down EXIT
 	trap 'exit 130' INT TERM HUP
 	build
+	DYNFS_PLUGIN_DIR=$top/build/release/lib/dynfs \
+		"$top/build/release/bin/bench_encode" 2 >"$work/encode"
 	unshare --mount --net --pid --fork --kill-child --mount-proc \
 		"$self" --inside "$work" "$rounds" "$rows" "$systems" \
 		"$quick" "$top/build/release" &
