@@ -432,13 +432,16 @@ static int write_without_memory(struct inode *in, void *data, size_t len)
 static void a_write_without_memory_changes_nothing(void **state)
 {
 	struct rig *r = *state;
-	struct inode *in = rig_make(r), *other = rig_make(r);
-	uint8_t *data = malloc(10000);
+	struct inode *in, *other;
 	struct space old[4];
+	uint8_t *data;
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 	skip(); /* they need memory of their own */
 #endif
+	in = rig_make(r);
+	other = rig_make(r);
+	data = malloc(10000);
 	assert_non_null(data);
 	rig_fill(data, 0, 10000, 3);
 	/* pieces of 2 KiB are there, and full of old bytes; larger are not */

@@ -78,6 +78,7 @@ void fuzz_seeds(fuzz_put *put, void *ctx)
 	for (size_t i = 0; (cmd = control_at(i)); i++) {
 		json_t *args = json_object(), *request;
 		char *text, name[16];
+		size_t len;
 
 		for (const struct command_arg *a = cmd->args; a && a->name; a++)
 			(void)json_object_set_new(
@@ -90,9 +91,11 @@ void fuzz_seeds(fuzz_put *put, void *ctx)
 		text = json_dumps(request, JSON_COMPACT);
 		FUZZ_MUST(text);
 		json_decref(request);
-		text[strlen(text)] = '\n';
+		/* a request ends with a newline, in the place of the zero */
+		len = strlen(text);
+		text[len] = '\n';
 		(void)snprintf(name, sizeof(name), "command-%zu", i);
-		put(ctx, name, text, strcspn(text, "\n") + 1);
+		put(ctx, name, text, len + 1);
 		free(text);
 	}
 	put(ctx, "odd", odd, sizeof(odd) - 1);
