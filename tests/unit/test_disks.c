@@ -431,7 +431,8 @@ static void add_feature(struct lab *lab, const char *dir, int class)
 	if (class == 1)
 		l.features.ro_compat = names;
 	if (class == 2) {
-		free(l.features.incompat[0]);
+		for (char **old = l.features.incompat; *old; old++)
+			free(*old);
 		free(l.features.incompat);
 		l.features.incompat = names;
 	}
