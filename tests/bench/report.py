@@ -152,11 +152,13 @@ def tables(rows):
 def how_sure(facts, rows, loads):
     """What a reader has to know before believing any of it."""
     rounds = max(len(r) for r in rows.values())
+    before = float(facts["load_before"].split()[0])
     lines = [
-        f"Load average: {min(loads):.1f} to {max(loads):.1f} before the "
-        f"single measurements, on {facts['cpus']} CPUs."
+        f"Load average: {before:.1f} before all, {min(loads):.1f} to "
+        f"{max(loads):.1f} before the single measurements, which is the load "
+        f"of those before them, too; {facts['cpus']} CPUs."
     ]
-    if max(loads) > float(facts["cpus"]) * 1.5:
+    if before > float(facts["cpus"]) * 0.75:
         lines.append(
             "**The machine was busy with other things. No rate holds, and "
             "ratios only roughly: a system of many processes, as GlusterFS "
