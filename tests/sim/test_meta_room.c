@@ -204,7 +204,6 @@ struct gate {
 	    os; /* of the simulated system, but for open and close */
 	struct simos *sim;
 	struct meta *meta;
-	const struct disk *leaving;
 	atomic_bool shut;
 	atomic_uint n_waiting;
 	atomic_bool is_open[1024]; /* handles below JOINING */
@@ -264,11 +263,32 @@ static unsigned gate_handles(struct gate *g)
 	return n;
 }
 
-static void *leave(void *arg)
-{
-	struct gate *g = (struct gate *)arg;
+struct leaver {
+	struct meta *meta;
+	const struct disk *disk;
+	pthread_t thread;
+};
 
-	return meta_leave(g->meta, g->leaving) ? "it can not be left" : NULL;
+static void *leaver_main(void *arg)
+{
+	const struct leaver *l = (const struct leaver *)arg;
+
+	return meta_leave(l->meta, l->disk) ? "it can not be left" : NULL;
+}
+
+/* It returns when the gate is open: what is made on a disk comes to its end. */
+static void leave(struct leaver *l, struct gate *g, const struct disk *k)
+{
+	*l = (struct leaver){ .meta = g->meta, .disk = k };
+	assert_int_equal(pthread_create(&l->thread, NULL, leaver_main, l), 0);
+}
+
+static void left(struct leaver *l)
+{
+	void *why = NULL;
+
+	assert_int_equal(pthread_join(l->thread, &why), 0);
+	assert_null(why);
 }
 
 static void open_gate(struct gate *g, struct reg *reg, struct disks **ret)
@@ -299,26 +319,24 @@ static void open_gate(struct gate *g, struct reg *reg, struct disks **ret)
 static void a_log_on_a_disk_that_is_left_while_it_joins_is_closed(void **state)
 {
 	static struct gate g;
+	struct leaver first, second;
 	struct disks *disks;
 	struct reg *reg;
-	void *why = NULL;
-	pthread_t t;
 
 	(void)state;
 	assert_int_equal(reg_open(NULL, &reg), 0);
 	open_gate(&g, reg, &disks);
 	(void)alarm(PATIENCE_S);
 	atomic_store(&g.shut, true);
-	assert_int_equal(meta_leave(g.meta, disks_find(disks, 1)), 0);
+	leave(&first, &g, disks_find(disks, 1));
 	while (!atomic_load(&g.n_waiting))
 		nap();
-	g.leaving = disks_find(disks, 4);
-	assert_int_equal(pthread_create(&t, NULL, leave, &g), 0);
-	while (!logs_is_leaving(g.meta, g.leaving))
+	leave(&second, &g, disks_find(disks, 4));
+	while (!logs_is_leaving(g.meta, second.disk))
 		nap();
 	atomic_store(&g.shut, false);
-	assert_int_equal(pthread_join(t, &why), 0);
-	assert_null(why);
+	left(&first);
+	left(&second);
 	while (gate_handles(&g))
 		nap();
 	(void)alarm(0);
