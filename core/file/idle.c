@@ -113,21 +113,22 @@ static bool idle_rest(struct files *f, struct inode *in, struct list *doomed)
 	return false;
 }
 
-void inode_put(struct inode *in)
+/* leave: the last one does not reclaim it either, and it is not kept. */
+static void idle_put(struct inode *in, bool leave)
 {
+	struct files *f = in->files;
 	struct content *c = NULL;
 	struct list doomed, *l;
-	struct files *f;
 	bool reclaim = false;
 
-	if (!in)
-		return;
-	f = in->files;
 	list_init(&doomed);
 	(void)pthread_mutex_lock(&f->lock);
 	if (!--in->refs) {
 		c = content_detach(in);
-		reclaim = idle_rest(f, in, &doomed);
+		if (leave)
+			idle_drop(f, in, &doomed);
+		else
+			reclaim = idle_rest(f, in, &doomed);
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	if (c)
@@ -138,24 +139,16 @@ void inode_put(struct inode *in)
 		inode_destroy(container_of(l, struct inode, lru));
 }
 
+void inode_put(struct inode *in)
+{
+	if (in)
+		idle_put(in, false);
+}
+
+/* Who found it meanwhile puts it, and all is asked again. */
 void idle_leave(struct inode *in)
 {
-	struct files *f = in->files;
-	struct content *c = NULL;
-	struct list doomed, *l;
-
-	list_init(&doomed);
-	(void)pthread_mutex_lock(&f->lock);
-	/* who found it meanwhile puts it, and all is asked again */
-	if (!--in->refs) {
-		c = content_detach(in);
-		idle_drop(f, in, &doomed);
-	}
-	(void)pthread_mutex_unlock(&f->lock);
-	if (c)
-		content_free(f, c);
-	while ((l = list_pop(&doomed)))
-		inode_destroy(container_of(l, struct inode, lru));
+	idle_put(in, true);
 }
 
 void inode_know(struct inode *in)
