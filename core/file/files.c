@@ -7,22 +7,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 static void files_init_locks(struct files *f)
 {
-	pthread_condattr_t mono;
-
-	(void)pthread_condattr_init(&mono);
-	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&f->lock, NULL);
 	(void)pthread_mutex_init(&f->ino_lock, NULL);
 	(void)pthread_mutex_init(&f->dirty_lock, NULL);
 	(void)pthread_mutex_init(&f->spare_lock, NULL);
 	(void)pthread_mutex_init(&f->room_lock, NULL);
-	(void)pthread_cond_init(&f->work, &mono);
-	(void)pthread_cond_init(&f->room, &mono);
-	(void)pthread_condattr_destroy(&mono);
+	(void)pthread_cond_init(&f->work, NULL);
+	(void)pthread_cond_init(&f->room, NULL);
 	list_init(&f->idle);
 	list_init(&f->stale);
 	list_init(&f->mapped);

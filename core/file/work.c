@@ -10,6 +10,7 @@
 #include <file/private.h>
 
 #include <base/cleanup.h>
+#include <base/cond.h>
 #include <base/fail.h>
 #include <base/log.h>
 
@@ -24,6 +25,7 @@
 #define ROOM_CHECK_NS 100000000u
 #define REST_NS       2000000000u
 #define ROOM_PLENTY   (256ull << 20)
+#define ADMIT_LOOK_NS 50000000u
 #define ROOM_PAUSE_NS 20000000
 #define ROOM_LOOKS    250u
 
@@ -288,17 +290,8 @@ static void work_rest(struct files *f)
 
 static void work_wait(struct files *f)
 {
-	struct timespec until;
-	uint64_t ns = f->how.flush_ns / 4 + 1000000;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ns / 1000000000);
-	until.tv_nsec += (long)(ns % 1000000000);
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	(void)pthread_cond_timedwait(&f->work, &f->dirty_lock, &until);
+	(void)cond_wait_ns(&f->work, &f->dirty_lock,
+			   f->how.flush_ns / 4 + 1000000);
 }
 
 static bool work_step(struct files *f)
@@ -401,17 +394,9 @@ static uint64_t room_left(struct files *f)
 /* dirty_lock is held: wait for flushes to make a difference. */
 static void admit_wait(struct files *f)
 {
-	struct timespec until;
-
 	f->pressure = true;
 	(void)pthread_cond_broadcast(&f->work);
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += 50000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	(void)pthread_cond_timedwait(&f->room, &f->dirty_lock, &until);
+	(void)cond_wait_ns(&f->room, &f->dirty_lock, ADMIT_LOOK_NS);
 	f->pressure = false;
 }
 

@@ -15,16 +15,18 @@
 #include <meta/internal.h>
 
 #include <base/cleanup.h>
+#include <base/cond.h>
 #include <base/fail.h>
 #include <base/log.h>
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* What batches may fill; the closing hook may add as much again. */
 #define GROUP_MAX (LOG_BODY_MAX / 2)
+
+#define HOUR_NS 3600000000000u
 
 /* The pool whose commit thread this is. */
 static _Thread_local struct meta *committing;
@@ -296,21 +298,11 @@ static bool is_due(struct meta *m, uint64_t now, uint64_t *ret_wait_ns)
 /* lock is held.  At most a while, for the clock may be a simulated one. */
 static void wait_for_work(struct meta *m, uint64_t ns)
 {
-	struct timespec t;
-
-	if (ns == UINT64_MAX) {
+	if (ns == UINT64_MAX)
 		(void)pthread_cond_wait(&m->work, &m->lock);
-		return;
-	}
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	ns = ns > 3600000000000u ? 3600000000000u : ns + 1000;
-	t.tv_sec += (time_t)(ns / 1000000000u);
-	t.tv_nsec += (long)(ns % 1000000000u);
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	(void)pthread_cond_timedwait(&m->work, &m->lock, &t);
+	else
+		(void)cond_wait_ns(&m->work, &m->lock,
+				   ns > HOUR_NS ? HOUR_NS : ns + 1000);
 }
 
 /* lock is held.  The next group to write; NULL: no memory for another. */

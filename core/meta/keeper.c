@@ -10,15 +10,16 @@
 #include <meta/internal.h>
 
 #include <base/cleanup.h>
+#include <base/cond.h>
 #include <base/fail.h>
 #include <base/log.h>
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
-#define AGAIN_S 60 /* between attempts to find another disk for the log */
+/* between attempts to find another disk for the log */
+#define AGAIN_NS 60000000000u
 
 static int append_one(void *ctx, const struct log_head *h,
 		      const struct buf *rec)
@@ -199,11 +200,7 @@ static void chore_recruit(struct meta *m)
 /* lock is held */
 static void rest(struct meta *m)
 {
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += AGAIN_S;
-	if (pthread_cond_timedwait(&m->chores, &m->lock, &t) &&
+	if (cond_wait_ns(&m->chores, &m->lock, AGAIN_NS) &&
 	    m->n_logs < m->how.copies)
 		m->want_recruit = true;
 }

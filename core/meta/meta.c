@@ -20,17 +20,12 @@
 
 static void init_locks(struct meta *m)
 {
-	pthread_condattr_t a;
-
 	(void)pthread_mutex_init(&m->lock, NULL);
 	(void)pthread_mutex_init(&m->engine_lock, NULL);
 	(void)pthread_mutex_init(&m->ckpt_lock, NULL);
-	(void)pthread_condattr_init(&a);
-	(void)pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&m->work, &a);
-	(void)pthread_cond_init(&m->chores, &a);
-	(void)pthread_cond_init(&m->changed, &a);
-	(void)pthread_condattr_destroy(&a);
+	(void)pthread_cond_init(&m->work, NULL);
+	(void)pthread_cond_init(&m->chores, NULL);
+	(void)pthread_cond_init(&m->changed, NULL);
 }
 
 static int meta_new(const struct meta_how *how, struct meta **ret)
