@@ -74,6 +74,7 @@ int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 
 struct load {
 	struct map map;
+	uint64_t below;       /* slices of lower sequences are dead */
 	uint32_t chunk_bytes; /* no slice goes beyond */
 };
 
@@ -85,8 +86,11 @@ static int load_slice(void *ctx, const void *key, size_t key_len,
 	struct slice_rec rec;
 	uint64_t ino, chunk;
 
-	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0 ||
+	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0)
+		return fail(-EUCLEAN, "the key of a slice is damaged");
+	if (s.sequence < l->below)
+		return 0;
+	if (slice_rec_get(value, value_len, &rec) < 0 ||
 	    rec.length > l->chunk_bytes ||
 	    rec.offset > l->chunk_bytes - rec.length)
 		return fail(-EUCLEAN, "a slice record is damaged");
@@ -113,6 +117,35 @@ static void chunk_loaded(struct files *f, struct content *c, struct chunk *k)
 	list_push(&f->mapped, &holder_of(c)->mapped);
 }
 
+static int cut_read(struct inode *in, struct content *c)
+{
+	struct key key = key_intent(in->ino, INTENT_CUT);
+	struct cut_left cut = { .known = true };
+	AUTOBUF struct buf value = BUF_INIT;
+	struct intent_rec rec;
+	int r = in->fresh
+		    ? -ENOENT
+		    : meta_get(in->files->how.meta, key.data, key.len, &value);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r >= 0) {
+		if (intent_rec_get(value.data, value.len, &rec) < 0 ||
+		    rec.kind != INTENT_CUT)
+			return fail(-EUCLEAN, "an intent record is damaged");
+		cut.chunk = rec.chunk;
+		cut.below = rec.sequence;
+	}
+	c->cut = cut;
+	return 0;
+}
+
+int cut_look_up(struct inode *in, struct content *c)
+{
+	AUTOLOCK(&c->map_lock);
+	return c->cut.known ? 0 : cut_read(in, c);
+}
+
 int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret)
 {
@@ -126,6 +159,12 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	if (r < 0)
 		return r;
 	if (!k->map.loaded && !in->fresh) {
+		if (!c->cut.known)
+			r = cut_read(in, c);
+		if (r < 0)
+			return r;
+		if (number >= c->cut.chunk)
+			load.below = c->cut.below;
 		r = meta_scan(in->files->how.meta, key.data, key.len, NULL, 0,
 			      load_slice, &load);
 		if (r < 0) {

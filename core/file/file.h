@@ -127,7 +127,7 @@ int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 /* All or nothing.  append: off is ignored.  Sets mtime and ctime. */
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 	       uint32_t n_iov, bool append);
-/* Longer reads as zeros; shorter never shows the cut bytes again. */
+/* Longer reads as zeros; shorter never shows the cut bytes again, ever. */
 int file_truncate(struct inode *in, uint64_t size);
 /* Its bytes and attributes so far are durable, or were not (and never are). */
 int file_sync(struct inode *in, bool data_only);

@@ -85,6 +85,15 @@ bool map_has_inline(const struct map *m);
 
 /* ---- content of an inode, under inode.io ----------------------------- */
 
+/*
+ * What a cut left to be removed: slices of chunk and of later ones with a
+ * sequence below are dead, as the inode's intent record says.
+ */
+struct cut_left {
+	bool known;
+	uint64_t chunk, below; /* below 0: nothing */
+};
+
 struct content {
 	struct hmap chunks;       /* struct chunk; map_lock to look or add */
 	pthread_mutex_t map_lock; /* readers load maps under it */
@@ -94,6 +103,7 @@ struct content {
 	uint64_t map_bytes; /* weight of the chunks */
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
+	struct cut_left cut;   /* map_lock to look it up, too */
 	unsigned failures;     /* flushes in a row that failed */
 	uint64_t failing_ns;   /* since when */
 	atomic_int trouble;    /* of the last; 0: what was written is stored */
@@ -240,6 +250,8 @@ uint64_t known_count(struct files *f, uint64_t *ret_bytes);
 /* content.c: inode.io is held, for writing unless it says otherwise */
 struct chunk *chunk_find(struct content *c, uint64_t number);
 int chunk_get(struct content *c, uint64_t number, struct chunk **ret);
+/* c->cut is known after; reading is enough. */
+int cut_look_up(struct inode *in, struct content *c);
 /* Its map, loaded; reading is enough. */
 int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret);

@@ -7,14 +7,21 @@
  * stored. Then one batch holds the
  * new size, a hole over the rest of the last chunk, and the end of all slices
  * behind it; when those are many, an intent record instead, and steps that end
- * before the call returns. A crash in between is finished at the next open.
+ * before the call returns.
+ *
+ * That batch is the cut: slices that an intent calls dead are in no map, so
+ * that no growing shows them. Steps that fail, or that a crash interrupts, cost
+ * room only. They are done by the next cut, which begins with them, for a file
+ * has one intent record, or by the next open.
  */
 #include <file/private.h>
 
 #include <base/cleanup.h>
 #include <base/fail.h>
+#include <base/log.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -217,14 +224,15 @@ static uint64_t first_behind(const struct files *f, uint64_t size)
 	return chunk_number(f, size) + (size % f->how.extent_bytes != 0);
 }
 
-/* Everything of the cut that one batch holds; *ret_more: steps are left. */
+/* Everything of the cut that one batch holds; c->cut: what is left. */
 static int cut_commit(struct inode *in, struct content *c, uint64_t size,
-		      struct cut *cut, bool *ret_more)
+		      struct cut *cut)
 {
 	struct files *f = in->files;
 	uint64_t first = first_behind(f, size), edge = 0, stored;
 	AUTOBUF struct buf value = BUF_INIT;
 	AUTOBATCH struct batch b;
+	struct cut_left left = { .known = true };
 	struct before was;
 	int r;
 
@@ -240,8 +248,7 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 		r = cut_find(f, in->ino, first, cut);
 	if (r >= 0)
 		r = cut_rows(f, in->ino, cut, &b);
-	*ret_more = r >= 0 && cut->n == CUT_STEP;
-	if (*ret_more) {
+	if (r >= 0 && cut->n == CUT_STEP) {
 		struct intent_rec rec = { .kind = INTENT_CUT,
 					  .chunk = first,
 					  .sequence = in->rec.sequence };
@@ -249,6 +256,7 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 
 		intent_rec_put(&value, &rec);
 		batch_put(&b, key.data, key.len, value.data, value.len);
+		left = (struct cut_left){ true, rec.chunk, rec.sequence };
 	}
 	if (r >= 0) {
 		in->rec.size = in->disk_size = size;
@@ -259,12 +267,14 @@ static int cut_commit(struct inode *in, struct content *c, uint64_t size,
 	}
 	if (r < 0)
 		inode_undo(in, &was);
+	else
+		c->cut = left;
 	extent_drop_end(f->how.extents, r >= 0);
 	return r;
 }
 
-/* Also when the file shows no bytes of them any more. */
-static int cut_rest(struct inode *in, uint64_t first)
+/* The slices that the last cut has left, whether it was now or long ago. */
+static int cut_rest(struct inode *in, struct content *c)
 {
 	struct files *f = in->files;
 	struct key key = key_intent(in->ino, INTENT_CUT);
@@ -272,11 +282,16 @@ static int cut_rest(struct inode *in, uint64_t first)
 	int r;
 
 	batch_init(&b);
-	r = cut_slices(f, in->ino, first, in->rec.sequence);
+	if (!c->cut.below)
+		return 0;
+	r = cut_slices(f, in->ino, c->cut.chunk, c->cut.below);
 	if (r < 0)
 		return r;
 	batch_delete(&b, key.data, key.len);
-	return meta_commit(f->how.meta, &b, NULL);
+	r = meta_commit(f->how.meta, &b, NULL);
+	if (r >= 0)
+		c->cut = (struct cut_left){ .known = true };
+	return r;
 }
 
 static void cut_runs(struct inode *in, struct content *c, uint64_t size)
@@ -291,14 +306,14 @@ static void cut_runs(struct inode *in, struct content *c, uint64_t size)
 
 static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 {
-	struct cut *cut = (struct cut *)calloc(1, sizeof(*cut));
-	bool more = false;
-	int r;
+	AUTOFREE struct cut *cut = (struct cut *)calloc(1, sizeof(*cut));
+	int r = cut ? cut_look_up(in, c) : -ENOMEM;
 
-	if (!cut)
-		return -ENOMEM;
-	r = cut_commit(in, c, size, cut, &more);
-	free(cut);
+	if (r >= 0)
+		r = cut_rest(in, c);
+	if (r < 0)
+		return r;
+	r = cut_commit(in, c, size, cut);
 	if (r < 0) {
 		/* maps may have run ahead of the index: load them again */
 		struct chunk *k = chunk_find(c, chunk_number(in->files, size));
@@ -310,7 +325,15 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 		return r;
 	}
 	cut_runs(in, c, size);
-	return more ? cut_rest(in, first_behind(in->files, size)) : 0;
+	r = cut_rest(in, c);
+	if (r < 0) {
+		log_warn("file",
+			 "inode %" PRIu64 ": what was cut away is not removed "
+			 "yet: %s",
+			 in->ino, fail_text(r));
+		fail_clear();
+	}
+	return 0;
 }
 
 /* Bytes that the new size promises and that no slice holds yet? */

@@ -311,6 +311,36 @@ unsigned rig_slices(struct rig *r, uint64_t ino, uint8_t kind)
 	return k.n;
 }
 
+struct extent_id rig_extent(struct rig *r, uint64_t ino, uint64_t chunk)
+{
+	struct inode *in = rig_get(r, ino);
+	struct extent_id id = { 0 };
+	struct content *c;
+	struct chunk *k;
+
+	assert_int_equal(content_ready(in), 0);
+	c = content_of(in);
+	assert_int_equal(chunk_load(in, c, chunk, &k), 0);
+	assert_int_equal(k->map.n_shown, 1);
+	id = k->map.slices[0].extent;
+	inode_put(in);
+	return id;
+}
+
+void rig_exchange(struct rig *r, const struct key *key, struct buf *value)
+{
+	struct buf was = BUF_INIT;
+	struct batch b;
+
+	batch_init(&b);
+	assert_int_equal(meta_get(r->meta, key->data, key->len, &was), 0);
+	batch_put(&b, key->data, key->len, value->data, value->len);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	batch_done(&b);
+	buf_done(value);
+	*value = was;
+}
+
 void rig_wait(struct rig *r, bool (*is)(struct rig *r))
 {
 	const struct timespec wait = { .tv_nsec = 10000000 };

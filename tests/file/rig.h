@@ -66,6 +66,10 @@ bool rig_is_clean(struct inode *in);
 /* Rows of the metadata that begin so. */
 unsigned rig_rows(struct rig *r, const struct key *prefix);
 unsigned rig_slices(struct rig *r, uint64_t ino, uint8_t kind);
+/* Of the one slice of a chunk. */
+struct extent_id rig_extent(struct rig *r, uint64_t ino, uint64_t chunk);
+/* Put something else in the place of a row; gives back what was there. */
+void rig_exchange(struct rig *r, const struct key *key, struct buf *value);
 /* Waits (10 s) until it is so. */
 void rig_wait(struct rig *r, bool (*is)(struct rig *r));
 

@@ -40,37 +40,6 @@ static void stores_fail(struct rig *r, int err)
 	}
 }
 
-static struct extent_id extent_of(struct rig *r, uint64_t ino, uint64_t chunk)
-{
-	struct inode *in = rig_get(r, ino);
-	struct extent_id id = { 0 };
-	struct content *c;
-	struct chunk *k;
-
-	assert_int_equal(content_ready(in), 0);
-	c = content_of(in);
-	assert_int_equal(chunk_load(in, c, chunk, &k), 0);
-	assert_int_equal(k->map.n_shown, 1);
-	id = k->map.slices[0].extent;
-	inode_put(in);
-	return id;
-}
-
-/* Put something else in the place of a row; returns what was there. */
-static void exchange(struct rig *r, const struct key *key, struct buf *value)
-{
-	struct buf was = BUF_INIT;
-	struct batch b;
-
-	batch_init(&b);
-	assert_int_equal(meta_get(r->meta, key->data, key->len, &was), 0);
-	batch_put(&b, key->data, key->len, value->data, value->len);
-	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
-	batch_done(&b);
-	buf_done(value);
-	*value = was;
-}
-
 static bool nothing_to_free(struct rig *r)
 {
 	struct key frees = key_kind('Z');
@@ -137,9 +106,9 @@ static void a_batch_that_fails_frees_nothing(void **state)
 
 	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	second = key_extent(extent_of(r, ino, 1));
+	second = key_extent(rig_extent(r, ino, 1));
 	buf_put8(&value, 99);
-	exchange(r, &second, &value);
+	rig_exchange(r, &second, &value);
 	/* hides the first extent whole, and then meets the second's record */
 	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 2), 0);
 	assert_int_equal(file_sync(in, false), -EUCLEAN);
@@ -152,7 +121,7 @@ static void a_batch_that_fails_frees_nothing(void **state)
 				 0);
 		inode_put(other);
 	}
-	exchange(r, &second, &value);
+	rig_exchange(r, &second, &value);
 	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
 	buf_done(&value);
 	extents_stop(r->extents); /* what was due is freed now */
@@ -173,9 +142,9 @@ static void one_bad_inode_does_not_keep_others_from_the_disks(void **state)
 
 	assert_int_equal(rig_write(bad, 0, CHUNK, 1), 0);
 	assert_int_equal(file_sync(bad, false), 0);
-	key = key_extent(extent_of(r, bad->ino, 0));
+	key = key_extent(rig_extent(r, bad->ino, 0));
 	buf_put8(&value, 99);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	/* both in one flush of the background */
 	inode_put(bad);
 	inode_put(good);
@@ -194,7 +163,7 @@ static void one_bad_inode_does_not_keep_others_from_the_disks(void **state)
 	assert_int_equal(file_take_error(good), 0);
 	assert_int_equal(rig_slices(r, ino, SLICE_EXTENT), 1);
 	rig_check(good, 0, 1000, 2);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	assert_int_equal(file_sync(bad, false), 0);
 	inode_put(bad);
@@ -210,15 +179,15 @@ static void an_unreadable_slice_does_not_stop_writes_to_its_chunk(void **state)
 
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	key = key_extent(extent_of(r, in->ino, 0));
+	key = key_extent(rig_extent(r, in->ino, 0));
 	buf_put8(&value, 99);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	for (unsigned i = 0; i < CHUNK_SLICES_MAX + 5; i++) {
 		assert_int_equal(rig_write(in, 200 * i, 100, 2), 0);
 		assert_int_equal(file_sync(in, false), 0);
 	}
 	rig_check(in, 200 * (CHUNK_SLICES_MAX + 4), 100, 2);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	inode_put(in);
 }
@@ -297,16 +266,16 @@ static void damage_in_the_way_of_an_intent_does_not_stop_the_open(void **state)
 	rig_unlink(r, bad);
 	rig_unlink(r, in);
 	buf_put8(&value, 99);
-	exchange(r, &record, &value);
+	rig_exchange(r, &record, &value);
 	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
 	r->how.n_threads = 1;
 	rig_crash(r);
 	rig_wait(r, one_removal_is_done);
 	assert_int_equal(rig_rows(r, &whole), 0);
 	/* both end when the damage does */
-	exchange(r, &record, &value);
+	rig_exchange(r, &record, &value);
 	slice_rec_put(&good, &hole);
-	exchange(r, &slice, &good);
+	rig_exchange(r, &slice, &good);
 	buf_done(&value);
 	buf_done(&good);
 	rig_refresh(r);
@@ -329,19 +298,19 @@ static void an_extent_in_another_form_than_its_policy_is_damage(void **state)
 
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	key = key_extent(extent_of(r, in->ino, 0));
+	key = key_extent(rig_extent(r, in->ino, 0));
 	assert_int_equal(meta_get(r->meta, key.data, key.len, &value), 0);
 	assert_int_equal(extent_rec_get(value.data, value.len, &rec), 0);
 	buf_clear(&value);
 	rec.digest_len = 8; /* half of it: tables are half as long */
 	extent_rec_put(&value, &rec);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	extents_status(r->extents, &was);
 	assert_int_equal(file_read(in, 0, 1, &byte, &n), -EIO);
 	extents_status(r->extents, &now);
 	/* nothing was read and compared */
 	assert_int_equal(now.checksum_errors, was.checksum_errors);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	inode_put(in);
 	rig_close(r);
@@ -361,13 +330,13 @@ static void a_cut_that_fails_changes_nothing(void **state)
 
 	assert_int_equal(rig_write(in, 0, 2 * CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	key = key_extent(extent_of(r, in->ino, 1));
+	key = key_extent(rig_extent(r, in->ino, 1));
 	buf_put8(&value, 99);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	assert_int_equal(rig_write(in, CHUNK + 100, 10, 2), 0);
 	inode_attr(in, &was);
 	assert_int_equal(file_truncate(in, 0), -EUCLEAN);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	inode_attr(in, &now);
 	assert_int_equal(now.size_bytes, was.size_bytes);
@@ -390,7 +359,7 @@ static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
 
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	key = key_extent(extent_of(r, ino, 0));
+	key = key_extent(rig_extent(r, ino, 0));
 	inode_put(in);
 	r->how.n_threads = 2;
 	r->how.flush_ns = 200000000;
@@ -398,14 +367,14 @@ static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
 	in = rig_get(r, ino);
 	/* what it would hide can not be dropped for ten seconds, 20 tries */
 	buf_put8(&value, 99);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	assert_int_equal(rig_write(in, 0, CHUNK, 2), 0);
 	for (int i = 0; i < 40; i++) {
 		simos_advance(r->sim, 250000000);
 		(void)nanosleep(&t, NULL);
 	}
 	assert_int_equal(file_take_error(in), -EUCLEAN);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	assert_int_equal(file_sync(in, false), 0);
 	/* it is stored now: nothing is left to be told */
@@ -478,19 +447,19 @@ what_can_not_be_stored_at_all_is_told_once_and_given_up(void **state)
 
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
 	assert_int_equal(file_sync(in, false), 0);
-	key = key_extent(extent_of(r, ino, 0));
+	key = key_extent(rig_extent(r, ino, 0));
 	inode_put(in);
 	r->how.n_threads = 1;
 	rig_refresh(r);
 	in = rig_get(r, ino);
 	buf_put8(&value, 99);
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	assert_int_equal(rig_write(in, 0, CHUNK, 2), 0);
 	for (int i = 0; i < 500 && !rig_is_clean(in); i++) {
 		simos_advance(r->sim, 2000000000);
 		(void)nanosleep(&t, NULL);
 	}
-	exchange(r, &key, &value);
+	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	assert_int_equal(file_take_error(in), -EUCLEAN);
 	assert_int_equal(file_take_error(in), 0);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fails half way, and what is left of it: in memory as on disk. */
+#include "rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int set_up(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 0, 0);
+	*state = &r;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static unsigned intents(struct rig *r)
+{
+	struct key all = key_kind('O');
+
+	return rig_rows(r, &all);
+}
+
+/* ---- cuts ---------------------------------------------------------------- */
+
+#define PARTS     600u /* chunks with a slice: more than one batch cuts */
+#define PART      600u
+#define PARTS_END ((uint64_t)PARTS * CHUNK)
+
+static struct inode *file_of_parts(struct rig *r)
+{
+	struct inode *in = rig_make(r);
+
+	for (unsigned i = 0; i < PARTS; i++) {
+		assert_int_equal(rig_write(in, (uint64_t)i * CHUNK, PART, 1),
+				 0);
+		if (i % 50 == 49)
+			assert_int_equal(file_settle(in), 0);
+	}
+	assert_int_equal(file_sync(in, false), 0);
+	return in;
+}
+
+static void check_cut(struct inode *in)
+{
+	for (unsigned i = 0; i < PARTS; i++)
+		rig_check(in, (uint64_t)i * CHUNK, PART, i ? 0 : 1);
+}
+
+/* The slices behind the first 512 that are cut can not go. */
+static struct key damage_last(struct rig *r, struct inode *in,
+			      struct buf *ret_value)
+{
+	struct key extent = key_extent(rig_extent(r, in->ino, PARTS - 1));
+
+	*ret_value = (struct buf)BUF_INIT;
+	buf_put8(ret_value, 99);
+	rig_exchange(r, &extent, ret_value);
+	/* a group of its own: an open that doubts it would end the log there */
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	return extent;
+}
+
+static void a_cut_that_can_not_end_shows_no_cut_byte(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct key slices = key_slice_ino(in->ino), extent;
+	uint64_t ino = in->ino, last = PARTS_END - CHUNK;
+	struct buf value;
+
+	extent = damage_last(r, in, &value);
+	assert_int_equal(file_truncate(in, CHUNK), 0);
+	assert_int_equal(rig_size(in), CHUNK);
+	assert_true(rig_rows(r, &slices) > 1);
+	assert_int_equal(file_truncate(in, PARTS_END), 0);
+	check_cut(in);
+	/* nothing of it is in memory any more */
+	inode_put(in);
+	in = rig_get(r, ino);
+	check_cut(in);
+	assert_int_equal(rig_write(in, last + PART, 10, 2), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	check_cut(in);
+	rig_check(in, last + PART, 10, 2);
+	rig_exchange(r, &extent, &value);
+	buf_done(&value);
+	inode_put(in);
+	/* the next open ends it, and takes nothing that was written since */
+	rig_refresh(r);
+	assert_int_equal(intents(r), 0);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	in = rig_get(r, ino);
+	check_cut(in);
+	rig_check(in, last + PART, 10, 2);
+	inode_put(in);
+}
+
+/* One intent record can not tell of two cuts. */
+static void a_cut_ends_the_one_before_it_or_changes_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct key slices = key_slice_ino(in->ino), extent;
+	struct buf value;
+	struct dynfs_attr a;
+
+	extent = damage_last(r, in, &value);
+	assert_int_equal(file_truncate(in, CHUNK), 0);
+	assert_int_equal(file_truncate(in, PARTS_END), 0);
+	assert_int_equal(rig_write(in, 10ull * CHUNK, PART, 2), 0);
+	assert_int_equal(file_truncate(in, PARTS_END - CHUNK), -EUCLEAN);
+	assert_int_equal(rig_size(in), PARTS_END);
+	rig_check(in, 10ull * CHUNK, PART, 2);
+	rig_exchange(r, &extent, &value);
+	buf_done(&value);
+	assert_int_equal(file_truncate(in, PARTS_END - CHUNK), 0);
+	assert_int_equal(rig_size(in), PARTS_END - CHUNK);
+	assert_int_equal(intents(r), 0);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	inode_attr(in, &a);
+	assert_int_equal(a.stored_bytes, 2 * PART);
+	rig_check(in, 0, PART, 1);
+	rig_check(in, CHUNK, PART, 0);
+	rig_check(in, 10ull * CHUNK, PART, 2);
+	inode_put(in);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_cut_that_can_not_end_shows_no_cut_byte),
+		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
