@@ -155,10 +155,11 @@ struct files {
 	struct list dirty;          /* struct dirty: oldest first */
 	uint64_t dirty_bytes, dirty_limit;
 	bool stop, abandon, pressure;
-	struct list gone; /* struct inode.lru: to be reclaimed, held */
-	uint32_t n_gone;  /* and those that just are */
-	bool gone_more;   /* there are others, in the metadata only */
-	bool gone_pass;   /* they are looked for, from the cursor on */
+	struct list gone;     /* struct inode.lru: to be reclaimed, held */
+	uint32_t n_gone;      /* and those that just are */
+	bool gone_more;       /* there are others, in the metadata only */
+	bool gone_pass;       /* they are looked for, from the cursor on */
+	uint64_t gone_due_ns; /* not before: there was no memory for it */
 	uint64_t gone_cursor;
 	uint64_t quiet_gets, quiet_ns; /* when there was nothing to do */
 	bool rested;
@@ -312,9 +313,10 @@ int flush_inode(struct inode *in, enum flush_mode mode);
 int flush_many(struct inode **in, uint32_t n);
 
 /* reclaim.c */
-void reclaim_inode(struct inode *in);
-/* Some whose intent is in the metadata, from an inode on; 0: all were seen. */
-uint64_t reclaim_more(struct files *f, uint64_t cursor);
+/* Its intent record stays, if it fails: somebody has to ask again. */
+int reclaim_inode(struct inode *in);
+/* Some whose intent is in the metadata, from *cursor on; 0: all were seen. */
+int reclaim_more(struct files *f, uint64_t *cursor);
 /* Deletes slices of ino from chunk on with a sequence below; in steps. */
 int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below);
 

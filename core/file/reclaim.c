@@ -69,21 +69,29 @@ static bool reclaim_begin(struct inode *in)
 	return true;
 }
 
-void reclaim_inode(struct inode *in)
+static int reclaim_all(struct inode *in)
 {
 	int r = content_ready(in);
 
 	if (r < 0)
-		return;
+		return r;
 	AUTOLOCK(&in->content->flush);
 	if (!reclaim_begin(in))
-		return;
+		return 0;
 	r = cut_slices(in->files, in->ino, 0, UINT64_MAX);
-	if (r >= 0)
-		r = reclaim_record(in);
-	if (r < 0) /* the intent record stays: the next open finds it */
+	return r < 0 ? r : reclaim_record(in);
+}
+
+int reclaim_inode(struct inode *in)
+{
+	int r = reclaim_all(in);
+
+	if (r < 0) {
 		log_warn("file", "inode %" PRIu64 " is not reclaimed yet: %s",
 			 in->ino, fail_text(r));
+		fail_clear();
+	}
+	return r;
 }
 
 struct intent {
@@ -157,9 +165,9 @@ static int intent_finish(struct files *f, const struct intent *i)
 	return 0;
 }
 
-uint64_t reclaim_more(struct files *f, uint64_t cursor)
+int reclaim_more(struct files *f, uint64_t *cursor)
 {
-	struct key from = key_intent(cursor, 0), end = key_kind('O' + 1);
+	struct key from = key_intent(*cursor, 0), end = key_kind('O' + 1);
 	struct intents t = { .n = 0 };
 	int r = meta_scan(f->how.meta, from.data, from.len, end.data, end.len,
 			  intent_each, &t);
@@ -167,14 +175,20 @@ uint64_t reclaim_more(struct files *f, uint64_t cursor)
 	for (uint32_t i = 0; i < t.n && r >= 0; ++i) {
 		struct inode *in;
 
-		/* a cut that is under way ends by itself */
-		if (t.at[i].rec.kind == INTENT_REMOVE &&
-		    inode_get(f, t.at[i].ino, &in) >= 0)
+		/* what a cut has left is for the next cut or open */
+		if (t.at[i].rec.kind != INTENT_REMOVE)
+			continue;
+		r = inode_get(f, t.at[i].ino, &in);
+		if (r >= 0)
 			inode_put(in);
+		else if (r != -ENOMEM)
+			r = 0; /* one must not keep back the others */
 	}
-	if (r < 0 || t.n < sizeof(t.at) / sizeof(*t.at))
-		return 0;
-	return t.at[t.n - 1].ino + 1;
+	if (r < 0)
+		return r;
+	*cursor =
+	    t.n < sizeof(t.at) / sizeof(*t.at) ? 0 : t.at[t.n - 1].ino + 1;
+	return 0;
 }
 
 int files_recover(struct files *f)

@@ -24,6 +24,7 @@
 #define FAILING_NS    30000000000u
 #define ROOM_CHECK_NS 100000000u
 #define REST_NS       2000000000u
+#define GONE_PAUSE_NS 10000000000u
 #define ROOM_PLENTY   (256ull << 20)
 #define ADMIT_LOOK_NS 50000000u
 #define ROOM_PAUSE_NS 20000000
@@ -219,22 +220,44 @@ static void work_aged(struct files *f, struct inode **in, uint32_t n)
 	(void)pthread_mutex_lock(&f->dirty_lock);
 }
 
+/* Memory may come, all other troubles are for the next open. */
+static void gone_failed(struct files *f, int r)
+{
+	if (r != -ENOMEM)
+		return;
+	f->gone_more = true;
+	f->gone_due_ns = f->how.os->now_ns(f->how.os) + GONE_PAUSE_NS;
+}
+
 static void work_reclaim(struct files *f, struct list *l)
 {
 	struct inode *in = container_of(l, struct inode, lru);
+	int r;
 
 	list_remove(l);
 	(void)pthread_mutex_unlock(&f->dirty_lock);
-	reclaim_inode(in);
-	inode_put(in);
+	r = reclaim_inode(in);
+	/* a put would have it tried again at once */
+	if (r < 0)
+		idle_leave(in);
+	else
+		inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->n_gone--;
+	gone_failed(f, r);
+}
+
+static bool gone_is_due(struct files *f)
+{
+	return (f->gone_more || f->gone_pass) && !f->stop &&
+	       f->how.os->now_ns(f->how.os) >= f->gone_due_ns;
 }
 
 /* A pass over the intent records, a piece at a time. */
 static void work_look_for_gone(struct files *f)
 {
 	uint64_t cursor;
+	int r;
 
 	if (!f->gone_pass) {
 		f->gone_pass = true;
@@ -243,10 +266,11 @@ static void work_look_for_gone(struct files *f)
 	}
 	cursor = f->gone_cursor;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
-	cursor = reclaim_more(f, cursor);
+	r = reclaim_more(f, &cursor);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->gone_cursor = cursor;
-	f->gone_pass = cursor != 0;
+	f->gone_pass = r >= 0 && cursor;
+	gone_failed(f, r);
 }
 
 static bool work_settle(struct files *f)
@@ -313,7 +337,7 @@ static bool work_step(struct files *f)
 		work_reclaim(f, l);
 		return true;
 	}
-	if ((f->gone_more || f->gone_pass) && !f->stop) {
+	if (gone_is_due(f)) {
 		work_look_for_gone(f);
 		return true;
 	}

@@ -5,6 +5,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+/* Allocations of this size fail while it is not 0; and how often they did. */
+static atomic_size_t refused_size;
+static atomic_uint n_refused;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (size == atomic_load(&refused_size)) {
+		atomic_fetch_add(&n_refused, 1);
+		return NULL;
+	}
+	return __real_calloc(n, size);
+}
 
 static int set_up(void **state)
 {
@@ -17,8 +34,17 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	atomic_store(&refused_size, 0);
+	atomic_store(&n_refused, 0);
 	rig_free(*state);
 	return 0;
+}
+
+static void nap(long ms)
+{
+	struct timespec t = { .tv_nsec = ms * 1000000 };
+
+	(void)nanosleep(&t, NULL);
 }
 
 static unsigned intents(struct rig *r)
@@ -26,6 +52,11 @@ static unsigned intents(struct rig *r)
 	struct key all = key_kind('O');
 
 	return rig_rows(r, &all);
+}
+
+static bool no_intent(struct rig *r)
+{
+	return !intents(r);
 }
 
 /* ---- cuts ---------------------------------------------------------------- */
@@ -136,6 +167,45 @@ static void a_cut_ends_the_one_before_it_or_changes_nothing(void **state)
 	inode_put(in);
 }
 
+/* ---- inodes without a name --------------------------------------------- */
+
+static bool tried_twice(struct rig *r)
+{
+	(void)r;
+	return atomic_load(&n_refused) >= 2;
+}
+
+static void reclaiming_without_memory_waits(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+	struct key record;
+
+	rig_free(r);
+	rig_new(r, 1, 0);
+	in = rig_make(r);
+	record = key_inode(in->ino);
+	rig_unlink(r, in);
+	atomic_store(&refused_size, sizeof(struct holder));
+	inode_put(in);
+	nap(300);
+	assert_int_equal(atomic_load(&n_refused), 1);
+	/* and is tried again some time */
+	for (int i = 0; i < 1000 && !tried_twice(r); i++) {
+		simos_advance(r->sim, 1000000000);
+		nap(5);
+	}
+	assert_true(tried_twice(r));
+	assert_true(atomic_load(&n_refused) < 20);
+	/* nobody waits for it at the end */
+	rig_refresh(r);
+	assert_int_equal(intents(r), 1);
+	atomic_store(&refused_size, 0);
+	rig_refresh(r);
+	rig_wait(r, no_intent);
+	assert_int_equal(rig_rows(r, &record), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -143,6 +213,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_cut_that_can_not_end_shows_no_cut_byte),
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
+		TEST(reclaiming_without_memory_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
