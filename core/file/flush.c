@@ -493,8 +493,7 @@ static void commit_settle(struct flush *g, int r)
 
 		it->run->chunk->rewritten = false;
 		if (r >= 0) {
-			c->failures = 0;
-			atomic_store(&c->trouble, 0);
+			trouble_over(c);
 			run_free(g->f, c, it->run);
 			continue;
 		}

@@ -33,6 +33,7 @@ struct run {
 	struct chunk *chunk;
 	uint32_t off, len; /* in the chunk */
 	bool flushing;
+	bool moves; /* all of its bytes are in slices, too */
 	uint64_t born_ns;
 	uint64_t sequence; /* of its slice, while flushing */
 	struct space at;   /* owned */
@@ -193,6 +194,13 @@ struct holder {
 	struct list mapped; /* of files, under its lock */
 };
 
+/* What could not be stored is, or is not wanted any more. */
+static inline void trouble_over(struct content *c)
+{
+	c->failures = 0;
+	atomic_store(&c->trouble, 0);
+}
+
 static inline struct holder *holder_of(struct content *c)
 {
 	return container_of(c, struct holder, c);
@@ -284,7 +292,9 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 	      uint32_t off, const void *data, uint32_t len, uint64_t born_ns,
 	      bool *ret_full);
 void run_free(struct files *f, struct content *c, struct run *r);
-/* All that waits to be stored; how much it was.  content.flush is held too. */
+/* Is there what nothing else holds? */
+bool runs_matter(const struct content *c);
+/* All that waits to be stored; what is lost.  content.flush is held too. */
 uint64_t runs_drop(struct files *f, struct content *c);
 void run_unflush(struct files *f, struct content *c, struct run *r);
 /* Nothing at and beyond off of the chunk is wanted any more. */

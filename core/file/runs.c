@@ -28,6 +28,16 @@ void run_free(struct files *f, struct content *c, struct run *r)
 	free(r);
 }
 
+bool runs_matter(const struct content *c)
+{
+	list_for(l, &c->runs)
+	{
+		if (!container_of(l, struct run, link)->moves)
+			return true;
+	}
+	return false;
+}
+
 uint64_t runs_drop(struct files *f, struct content *c)
 {
 	uint64_t lost = 0;
@@ -36,7 +46,7 @@ uint64_t runs_drop(struct files *f, struct content *c)
 	{
 		struct run *run = container_of(l, struct run, link);
 
-		lost += run->len;
+		lost += run->moves ? 0 : run->len;
 		run->chunk->rewritten = false;
 		run_free(f, c, run);
 	}
@@ -84,6 +94,7 @@ static int run_new(struct files *f, struct content *c, struct chunk *k,
 	r->chunk = k;
 	r->off = off;
 	r->born_ns = born_ns;
+	r->moves = !born_ns;
 	list_push(&c->runs, &r->link);
 	list_push(&k->runs, &r->in_chunk);
 	c->n_runs++;
@@ -148,6 +159,7 @@ static void run_gather(struct files *f, struct content *c, struct run *first,
 			continue;
 		memcpy(first->at.data + (r->off - first->off), r->at.data,
 		       r->len);
+		first->moves = first->moves && r->moves;
 		run_free(f, c, r);
 	}
 }
@@ -168,6 +180,7 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 		return err;
 	run_gather(f, c, r, off, off + len);
 	memcpy(r->at.data + (off - r->off), data, len);
+	r->moves = r->moves && !born_ns;
 	*ret_full = r->len == f->how.extent_bytes;
 	return 0;
 }
@@ -206,6 +219,7 @@ void run_unflush(struct files *f, struct content *c, struct run *r)
 			continue; /* two runs that touch do no harm */
 		memcpy(r->at.data + (newer->off - r->off), newer->at.data,
 		       newer->len);
+		r->moves = r->moves && newer->moves;
 		run_free(f, c, newer);
 	}
 	r->flushing = false;

@@ -302,6 +302,8 @@ static void cut_runs(struct inode *in, struct content *c, uint64_t size)
 	if (k)
 		runs_cut(f, c, k, (uint32_t)(size % f->how.extent_bytes));
 	cut_chunks(in, c, first_behind(f, size));
+	if (!c->n_runs)
+		trouble_over(c); /* it went with them */
 }
 
 static int cut_locked(struct inode *in, struct content *c, uint64_t size)

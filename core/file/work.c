@@ -119,7 +119,8 @@ static bool still_dirty(struct inode *in)
 /*
  * Bytes that can not be stored: told by sync and close while it is so.  They
  * are tried again and again for a while, for disks come back and room is made,
- * and dropped in the end, for memory is not for ever.
+ * and dropped in the end, for memory is not for ever. The file is then what the
+ * next open would find, its size too.
  */
 static void work_failed(struct inode *in, int r)
 {
@@ -128,17 +129,19 @@ static void work_failed(struct inode *in, int r)
 	uint64_t now = f->how.os->now_ns(f->how.os), lost;
 
 	AUTOWRLOCK(&in->io);
-	atomic_store(&c->trouble, r);
+	atomic_store(&c->trouble, runs_matter(c) ? r : 0);
 	if (!c->failures++)
 		c->failing_ns = now;
 	if (c->failures < FAILURES_MAX ||
 	    (now - c->failing_ns < FAILING_NS && !work_stops(f)))
 		return;
 	lost = runs_drop(in->files, c);
-	c->failures = 0;
-	atomic_store(&c->trouble, 0);
+	trouble_over(c);
 	if (!lost)
 		return;
+	(void)pthread_mutex_lock(&in->lock);
+	in->rec.size = in->disk_size;
+	(void)pthread_mutex_unlock(&in->lock);
 	atomic_store(&in->error, r);
 	log_error("file",
 		  "inode %" PRIu64 ": %" PRIu64 " bytes could "

@@ -206,6 +206,121 @@ static void reclaiming_without_memory_waits(void **state)
 	assert_int_equal(rig_rows(r, &record), 0);
 }
 
+/* ---- bytes that are given up ------------------------------------------- */
+
+/* Until the workers have given up what can not be stored. */
+static void wait_given_up(struct rig *r, struct inode *in)
+{
+	for (int i = 0; i < 500 && !rig_is_clean(in); i++) {
+		simos_advance(r->sim, 2000000000);
+		nap(10);
+	}
+	assert_true(rig_is_clean(in));
+}
+
+/* Nothing goes into an extent; the metadata works. */
+static void no_extents(void)
+{
+	atomic_store(&refused_size, sizeof(struct extent_owner));
+}
+
+static void extents_again(void)
+{
+	atomic_store(&refused_size, 0);
+}
+
+static void with_a_worker(struct rig *r)
+{
+	rig_free(r);
+	rig_new(r, 1, 0);
+}
+
+static void what_is_given_up_leaves_the_file_as_it_is_stored(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+	struct dynfs_attr was, now;
+	uint64_t ino;
+
+	with_a_worker(r);
+	in = rig_make(r);
+	ino = in->ino;
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	no_extents();
+	assert_int_equal(rig_write(in, 100, CHUNK, 2), 0);
+	assert_int_equal(rig_write(in, 5ull * CHUNK, 1000, 2), 0);
+	wait_given_up(r, in);
+	extents_again();
+	assert_int_equal(file_sync(in, false), -ENOMEM);
+	assert_int_equal(rig_size(in), CHUNK);
+	rig_check(in, 0, CHUNK, 1);
+	/* the next write is of the file as it is now */
+	assert_int_equal(rig_write(in, CHUNK, 10, 3), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	inode_attr(in, &was);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	inode_attr(in, &now);
+	assert_int_equal(now.size_bytes, CHUNK + 10);
+	assert_int_equal(now.size_bytes, was.size_bytes);
+	assert_int_equal(now.stored_bytes, was.stored_bytes);
+	assert_memory_equal(&now.mtime, &was.mtime, sizeof(now.mtime));
+	rig_check(in, 0, CHUNK, 1);
+	rig_check(in, CHUNK, 10, 3);
+	inode_put(in);
+}
+
+/* A cut below them takes the bytes that can not be stored, and the trouble. */
+static void bytes_that_are_cut_are_no_trouble(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+
+	with_a_worker(r);
+	in = rig_make(r);
+	no_extents();
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	for (int i = 0; i < 500 && !file_take_error(in); i++) {
+		simos_advance(r->sim, 20000000);
+		nap(10);
+	}
+	assert_int_equal(file_take_error(in), -ENOMEM);
+	assert_int_equal(file_truncate(in, 0), 0);
+	assert_int_equal(file_take_error(in), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	extents_again();
+	inode_put(in);
+}
+
+/* Synced bytes that wait to be moved out of the metadata lie there safely. */
+static void bytes_that_only_move_are_never_lost(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+	uint64_t ino;
+
+	with_a_worker(r);
+	in = rig_make(r);
+	ino = in->ino;
+	no_extents();
+	assert_int_equal(rig_write(in, 0, 1000, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	for (int i = 0; i < 100; i++) {
+		simos_advance(r->sim, 2000000000);
+		nap(5);
+		assert_int_equal(file_take_error(in), 0);
+	}
+	extents_again();
+	rig_check(in, 0, 1000, 1);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	rig_check(in, 0, 1000, 1);
+	inode_put(in);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -214,6 +329,9 @@ int main(void)
 		TEST(a_cut_that_can_not_end_shows_no_cut_byte),
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
 		TEST(reclaiming_without_memory_waits),
+		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
+		TEST(bytes_that_are_cut_are_no_trouble),
+		TEST(bytes_that_only_move_are_never_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
