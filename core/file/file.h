@@ -58,7 +58,8 @@ struct inode {
 	pthread_rwlock_t io;
 	struct content *content; /* file/'s own */
 	bool gone;               /* its content was taken away for good */
-	atomic_int error;        /* bytes were lost; told once */
+	atomic_int error;        /* bytes were lost */
+	atomic_bool told;        /* and somebody knows */
 };
 
 struct files_how {
@@ -137,10 +138,13 @@ int file_sync(struct inode *in, bool data_only);
  */
 int file_settle(struct inode *in);
 /*
- * What went wrong in the background: bytes that are lost (told once), or that
- * could not be stored so far.  For close(2).
+ * What went wrong in the background: bytes that could not be stored so far, or
+ * that are lost.  For close(2).  Nobody knows who wrote them, so a loss is told
+ * to all who ask while a writer has the file open; to one when none has.
  */
 int file_take_error(struct inode *in);
+/* The last writer has closed it: what was told is told no more. */
+void file_end_writing(struct inode *in);
 
 struct file_extent { /* one row of `extent list` */
 	uint64_t offset, length;

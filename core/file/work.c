@@ -142,6 +142,7 @@ static void work_failed(struct inode *in, int r)
 	(void)pthread_mutex_lock(&in->lock);
 	in->rec.size = in->disk_size;
 	(void)pthread_mutex_unlock(&in->lock);
+	atomic_store(&in->told, false);
 	atomic_store(&in->error, r);
 	log_error("file",
 		  "inode %" PRIu64 ": %" PRIu64 " bytes could "

@@ -107,9 +107,19 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 int file_take_error(struct inode *in)
 {
 	struct content *c = content_of(in);
-	int lost = atomic_exchange(&in->error, 0);
+	int lost = atomic_load(&in->error);
 
+	if (lost && atomic_load(&in->writers))
+		atomic_store(&in->told, true);
+	else if (lost)
+		lost = atomic_exchange(&in->error, 0);
 	return lost || !c ? lost : atomic_load(&c->trouble);
+}
+
+void file_end_writing(struct inode *in)
+{
+	if (atomic_exchange(&in->told, false))
+		atomic_store(&in->error, 0);
 }
 
 int settle_attr(struct inode *in)

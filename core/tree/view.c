@@ -81,8 +81,10 @@ static void view_release(void *ctx, uint64_t ino, uint32_t flags)
 
 	if (inode_get(t->files, ino, &in) < 0)
 		return;
-	if (for_writing(flags) && !count_down(&in->writers, &any) && any)
+	if (for_writing(flags) && !count_down(&in->writers, &any) && any) {
 		atomic_fetch_and(&in->marks, ~MARK_SETTLE);
+		file_end_writing(in);
+	}
 	(void)count_down(&in->opens, &any);
 	if (any)
 		inode_put(in); /* the get of open() */

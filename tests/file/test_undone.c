@@ -272,6 +272,36 @@ static void what_is_given_up_leaves_the_file_as_it_is_stored(void **state)
 	inode_put(in);
 }
 
+static void a_loss_is_told_to_all_who_ask_while_a_writer_is_there(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+
+	with_a_worker(r);
+	in = rig_make(r);
+	atomic_store(&in->writers, 1);
+	no_extents();
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	wait_given_up(r, in);
+	extents_again();
+	/* some reader that closes it, and then who wrote */
+	assert_int_equal(file_take_error(in), -ENOMEM);
+	assert_int_equal(file_sync(in, false), -ENOMEM);
+	assert_int_equal(file_take_error(in), -ENOMEM);
+	atomic_store(&in->writers, 0);
+	file_end_writing(in);
+	assert_int_equal(file_take_error(in), 0);
+	/* after the last writer: whoever is next, once */
+	no_extents();
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	wait_given_up(r, in);
+	extents_again();
+	file_end_writing(in);
+	assert_int_equal(file_take_error(in), -ENOMEM);
+	assert_int_equal(file_take_error(in), 0);
+	inode_put(in);
+}
+
 /* A cut below them takes the bytes that can not be stored, and the trouble. */
 static void bytes_that_are_cut_are_no_trouble(void **state)
 {
@@ -330,6 +360,7 @@ int main(void)
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
 		TEST(reclaiming_without_memory_waits),
 		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
+		TEST(a_loss_is_told_to_all_who_ask_while_a_writer_is_there),
 		TEST(bytes_that_are_cut_are_no_trouble),
 		TEST(bytes_that_only_move_are_never_lost),
 	};

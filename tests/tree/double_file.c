@@ -20,7 +20,7 @@ struct files {
 	struct hmap map;
 	struct hmap known; /* struct known */
 	uint64_t next_ino;
-	atomic_uint_fast64_t settled;
+	atomic_uint_fast64_t settled, ended;
 	atomic_int_fast64_t tick;
 	int64_t skew;
 };
@@ -149,6 +149,11 @@ void double_evict(struct files *f)
 uint64_t double_settled(struct files *f)
 {
 	return atomic_load(&f->settled);
+}
+
+uint64_t double_ended(struct files *f)
+{
+	return atomic_load(&f->ended);
 }
 
 void double_advance(struct files *f, int64_t seconds)
@@ -477,6 +482,11 @@ int file_settle(struct inode *in)
 {
 	atomic_fetch_add(&in->files->settled, 1);
 	return 0;
+}
+
+void file_end_writing(struct inode *in)
+{
+	atomic_fetch_add(&in->files->ended, 1);
 }
 
 int file_take_error(struct inode *in)

@@ -100,6 +100,24 @@ static void settling_is_asked_for_where_files_could_end_up_empty(void **state)
 	fs->release(fs->ctx, file, O_RDONLY);
 }
 
+static void only_the_last_writer_ends_the_writing(void **state)
+{
+	struct world *w = *state;
+	const struct dynfs_fs_view *fs = w->fs;
+	uint64_t file = make(w, 1, "file", S_IFREG | 0644);
+	uint64_t before = double_ended(w->files);
+
+	assert_int_equal(fs->open(fs->ctx, file, O_RDONLY), 0);
+	assert_int_equal(fs->open(fs->ctx, file, O_WRONLY), 0);
+	assert_int_equal(fs->open(fs->ctx, file, O_RDWR), 0);
+	fs->release(fs->ctx, file, O_RDWR);
+	assert_int_equal(double_ended(w->files), before);
+	fs->release(fs->ctx, file, O_WRONLY);
+	assert_int_equal(double_ended(w->files), before + 1);
+	fs->release(fs->ctx, file, O_RDONLY);
+	assert_int_equal(double_ended(w->files), before + 1);
+}
+
 static void a_directory_can_not_move_below_itself(void **state)
 {
 	struct world *w = *state;
@@ -321,6 +339,7 @@ int main(void)
 		WITH_WORLD(an_open_file_outlives_its_name_and_takes_no_new_one),
 		WITH_WORLD(
 		    settling_is_asked_for_where_files_could_end_up_empty),
+		WITH_WORLD(only_the_last_writer_ends_the_writing),
 		WITH_WORLD(a_directory_can_not_move_below_itself),
 		WITH_WORLD(new_things_inherit_the_group_of_a_set_gid_directory),
 		WITH_WORLD(xattrs_keep_to_their_limits),
