@@ -73,7 +73,7 @@ static void take_records(struct store *s, struct seg *g,
 	pthread_mutex_lock(&s->lock);
 	g->recs = *recs;
 	g->tail = tail;
-	g->live_known = true;
+	g->live_known = !recs->partial;
 	for (uint32_t i = 0; i < recs->n; i++) {
 		const struct seg_rec *r = &recs->v[i];
 		uint64_t len = seg_rec_len(r->head_len, r->payload_len);
@@ -109,12 +109,12 @@ static int adopt(struct store *s, struct seg *g)
 		return r;
 	r = seg_scan(s, g, fd, &recs, &tail);
 	seg_fd_put(s, g);
-	if (r < 0 && r != -EIO) {
+	if (r < 0) {
 		seg_recs_free(s, &recs);
 		return r;
 	}
 	take_records(s, g, &recs, tail);
-	if (r == -EIO || s->rdonly) {
+	if (recs.partial || s->rdonly) {
 		/* what cannot be read now may be read another time */
 		g->bad = true;
 		return 0;
@@ -160,8 +160,9 @@ static int look_at_segments(struct store *s)
 		else
 			r = weigh(s, g);
 		if (count && !r && !g->gone && looked++ < COUNT_SEGMENTS)
-			s->fragments +=
-			    g->live_known ? g->n_live : seg_count(s, g);
+			s->fragments += g->sealed && !g->live_known
+					    ? seg_count(s, g)
+					    : g->n_live;
 		seg_unref(s, g);
 	}
 	return r;

@@ -24,7 +24,7 @@ struct scan {
 	uint8_t *buf; /* the window */
 	uint64_t at;  /* where it begins */
 	uint64_t len;
-	bool unreadable; /* some part was */
+	bool partial; /* some of it could not be read */
 };
 
 /* Fill the window from off; a page that cannot be read is zeros. */
@@ -41,7 +41,7 @@ static void window_fill(struct scan *c, uint64_t off, uint32_t want)
 
 		if (read_whole_at(c->s->os, c->fd, c->buf + i, k, off + i)) {
 			memset(c->buf + i, 0, k);
-			c->unreadable = true;
+			c->partial = true;
 		}
 	}
 }
@@ -113,8 +113,9 @@ int seg_scan(struct store *s, struct seg *g, int fd, struct seg_recs *ret,
 			r = -ECANCELED;
 	}
 	s->host->free(s->host, c.buf);
+	ret->partial |= c.partial;
 	*ret_tail = tail;
-	return !r && c.unreadable ? -EIO : r;
+	return r;
 }
 
 /* The footer's bytes and their meaning; -EUCLEAN when there is none. */
@@ -200,6 +201,7 @@ static int recs_copy(struct store *s, const struct seg *g, struct seg_recs *ret)
 
 	for (uint32_t i = 0; i < g->recs.n && !r; i++)
 		r = seg_recs_add(s, ret, &g->recs.v[i]);
+	ret->partial = g->recs.partial;
 	return r;
 }
 
@@ -225,8 +227,6 @@ int seg_load(struct store *s, struct seg *g, struct seg_recs *ret)
 	} else if (r != -ENOMEM) {
 		/* the index is damaged; the records need not be */
 		r = seg_scan(s, g, fd, ret, &tail);
-		if (r == -EIO)
-			r = 0;
 	}
 	seg_fd_put(s, g);
 	if (r < 0)
@@ -292,7 +292,8 @@ int seg_learn_live(struct store *s, struct seg *g)
 		n++;
 		bytes += seg_rec_len(recs.v[i].head_len, recs.v[i].payload_len);
 	}
-	if (!r) {
+	/* what could not be read may hold something */
+	if (!r && !recs.partial) {
 		pthread_mutex_lock(&s->lock);
 		g->n_live = n;
 		g->live_bytes = bytes;

@@ -57,6 +57,7 @@ struct seg_rec {
 struct seg_recs {
 	struct seg_rec *v;
 	uint32_t n, cap;
+	bool partial; /* there may be more: not all could be read */
 };
 
 struct seg_super {
@@ -238,7 +239,7 @@ void segment_free(struct store *s, struct dynfs_store_op *const *ops,
 /* scan.c */
 /* All records of g, of its index or by looking; states are checked. */
 int seg_load(struct store *s, struct seg *g, struct seg_recs *ret);
-/* ret_tail: after the last byte that is not zero; -EIO: in part unreadable */
+/* ret_tail: after the last byte that is not zero */
 int seg_scan(struct store *s, struct seg *g, int fd, struct seg_recs *ret,
 	     uint64_t *ret_tail);
 uint32_t seg_count(struct store *s, struct seg *g);

@@ -5,8 +5,10 @@
  * A number is never used twice, because a free may arrive long after its
  * segment is gone, and would find the same fragment at the same place again.
  * So numbers are taken from a range that is durable here before the first of
- * it is used.  Two slots are written in turn; when both are lost, the headers
- * of the segments say who the store is.
+ * it is used.  Two slots are written in turn; when one is damaged it may have
+ * been the newer, so numbers are skipped; when both are, the headers of the
+ * segments say who the store is.  A slot that cannot be read is not lost yet:
+ * it may be readable tomorrow, so nothing is written in its stead.
  */
 #include "segment.h"
 
@@ -15,7 +17,7 @@
 #include <string.h>
 
 #define NUMBERS_AHEAD  4096u
-#define NUMBERS_UNSURE (1u << 24) /* skipped when the superblock is lost */
+#define NUMBERS_UNSURE (1u << 24) /* skipped when a superblock is lost */
 #define UNCLEAN        UINT64_MAX /* fragments: not known */
 
 static void super_path(const struct store *s, const char *name, char *out,
@@ -24,6 +26,7 @@ static void super_path(const struct store *s, const char *name, char *out,
 	(void)snprintf(out, len, "%s/%s", s->path, name);
 }
 
+/* One that failed may have torn its slot: the same is tried the next time. */
 int seg_super_write(struct store *s)
 {
 	uint8_t page[SEG_PAGE];
@@ -34,7 +37,20 @@ int seg_super_write(struct store *s)
 	seg_super_put(page, &s->super);
 	r = write_whole(s->os, s->super_fd, &v, 1,
 			s->super.sequence % 2 * SEG_PAGE);
-	return r < 0 ? r : s->os->sync(s->os, s->super_fd);
+	if (!r)
+		r = s->os->sync(s->os, s->super_fd);
+	if (r < 0)
+		s->super.sequence--;
+	return r;
+}
+
+/* Spent numbers, and how many, are not known for sure. */
+static void numbers_skip(struct store *s, uint64_t from)
+{
+	s->super.next_number = from + NUMBERS_UNSURE;
+	if (s->super.next_number >= SEG_NUMBER_MAX)
+		s->super.next_number = SEG_NUMBER_MAX - 1;
+	s->super.fragments = UNCLEAN;
 }
 
 int seg_number_take(struct store *s, uint64_t *ret)
@@ -80,9 +96,9 @@ static int super_make(struct store *s)
 
 	super_path(s, "store.new", tmp, sizeof(tmp));
 	super_path(s, "store.dynfs", path, sizeof(path));
-	seg_super_put(pages, &s->super);
+	seg_super_put(pages + SEG_PAGE, &s->super); /* 1: the odd slot */
 	s->super.sequence++;
-	seg_super_put(pages + SEG_PAGE, &s->super);
+	seg_super_put(pages, &s->super);
 	fd = s->os->open(
 	    s->os, tmp, DYNFS_OS_RDWR | DYNFS_OS_CREATE | DYNFS_OS_TRUNC, 0600);
 	if (fd < 0)
@@ -175,10 +191,7 @@ static int super_recover(struct store *s)
 		return s->host->fail(s->host, r < 0 ? r : -EUCLEAN,
 				     "segment: %s is not a store", s->path);
 	s->super.sequence = 1;
-	s->super.next_number = c.highest + NUMBERS_UNSURE;
-	if (s->super.next_number >= SEG_NUMBER_MAX)
-		s->super.next_number = SEG_NUMBER_MAX - 1;
-	s->super.fragments = UNCLEAN;
+	numbers_skip(s, c.highest);
 	s->host->log(s->host, DYNFS_WARN,
 		     "segment: %s: the superblock is lost, the segments say "
 		     "who the store is",
@@ -186,32 +199,56 @@ static int super_recover(struct store *s)
 	return s->rdonly ? 0 : super_make(s);
 }
 
-/* The newer good slot: 1; 0 if there is none; or an error. */
-static int super_read(struct store *s, int fd)
+/*
+ * The newer good slot, and how many are good.  To write, both must be read:
+ * what is in the other may be newer, or forbid it.
+ */
+static int super_read(struct store *s, int fd, uint32_t *ret_good)
 {
 	uint8_t page[SEG_PAGE];
 	struct seg_super super;
 	char why[SEG_WHY];
-	int found = 0, r;
+	uint32_t good = 0;
+	int r;
 
 	for (uint32_t i = 0; i < 2; i++) {
-		if (read_whole_at(s->os, fd, page, sizeof(page),
-				  (uint64_t)i * SEG_PAGE))
+		r = read_whole_at(s->os, fd, page, sizeof(page),
+				  (uint64_t)i * SEG_PAGE);
+		if (r < 0 && r != -EUCLEAN && !s->rdonly)
+			return s->host->fail(
+			    s->host, r,
+			    "segment: %s/store.dynfs: half %u of the "
+			    "superblock cannot be read: %s",
+			    s->path, i + 1, strerrordesc_np(-r));
+		if (r < 0)
 			continue;
 		r = seg_super_get(page, &super, s->rdonly, why);
 		if (r < 0)
 			return is_newer(s, r, why);
-		if (r && (!found || super.sequence > s->super.sequence)) {
+		if (r && (!good || super.sequence > s->super.sequence))
 			s->super = super;
-			found = 1;
-		}
+		good += r > 0;
 	}
-	return found;
+	*ret_good = good;
+	return 0;
+}
+
+/* The slot that was damaged may have been the newer one. */
+static void super_mend(struct store *s)
+{
+	s->host->log(s->host, DYNFS_WARN,
+		     "segment: %s: half of the superblock is damaged, the "
+		     "other is taken",
+		     s->path);
+	numbers_skip(s, s->super.next_number);
+	if (!s->rdonly)
+		(void)seg_super_write(s); /* or with the first number taken */
 }
 
 int seg_super_open(struct store *s)
 {
 	uint32_t flags = s->rdonly ? DYNFS_OS_RDONLY : DYNFS_OS_RDWR;
+	uint32_t good = 0;
 	char path[4096];
 	int r, fd;
 
@@ -219,8 +256,8 @@ int seg_super_open(struct store *s)
 	fd = s->os->open(s->os, path, flags, 0);
 	r = fd;
 	if (fd >= 0)
-		r = super_read(s, fd);
-	if (!r || r == -ENOENT) {
+		r = super_read(s, fd, &good);
+	if (fd == -ENOENT || (!r && !good)) {
 		if (fd >= 0)
 			(void)s->os->close(s->os, fd); /* nothing written */
 		r = super_recover(s);
@@ -238,5 +275,7 @@ int seg_super_open(struct store *s)
 		return r;
 	}
 	s->super_fd = fd;
+	if (good == 1)
+		super_mend(s);
 	return 0;
 }
