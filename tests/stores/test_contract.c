@@ -448,6 +448,51 @@ static void a_failed_sync_is_never_made_good(void **state)
 	assert_int_not_equal(frag_read(r, &f[1], false, 0, 100000), 0);
 }
 
+static struct rig *hooked;
+static const struct dynfs_os *below;
+
+/* What the sync drops may be part of the write: it can not succeed. */
+static ssize_t sync_fails_first(const struct dynfs_os *os, int fd,
+				const struct iovec *iov, int n, uint64_t off)
+{
+	struct rig *r = hooked;
+
+	hooked = NULL;
+	if (r) {
+		assert_int_equal(simos_fail_sync(r->sim, "/disk"), 0);
+		assert_int_equal(r->ops->sync(r->self, r->ops->mark(r->self)),
+				 -EIO);
+	}
+	return below->pwritev(os, fd, iov, n, off);
+}
+
+static void a_write_that_a_failed_sync_hit_leaves_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct dynfs_store_space sp = { .size = sizeof(sp) };
+	struct frag f = frag_make(1, 50, 100000), x = frag_make(2, 50, 70000);
+	struct dynfs_os os;
+
+	if (is_volatile(r) || !r->sim)
+		skip();
+	rig_close(r);
+	below = r->os;
+	os = *below;
+	os.pwritev = sync_fails_first;
+	r->os = &os;
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(frag_write(r, &f), 0);
+	hooked = r;
+	assert_int_equal(frag_write(r, &x), -EIO);
+	assert_int_equal(r->ops->space(r->self, &sp), 0);
+	assert_int_equal(sp.fragments, 1);
+	assert_int_equal(rig_list_total(r, 64), 1);
+	rig_close(r);
+	r->os = below;
+	assert_int_equal(rig_open(r, 0), 0);
+	assert_int_equal(rig_list_total(r, 64), 1);
+}
+
 static void no_memory_at_any_time_is_survived(void **state)
 {
 	struct rig *r = *state;
@@ -563,6 +608,7 @@ int main(int argc, char **argv)
 		T(a_sync_covers_its_token_and_is_cheap_again),
 		T(a_vanished_disk_is_not_a_missing_fragment),
 		T(a_failed_sync_is_never_made_good),
+		T(a_write_that_a_failed_sync_hit_leaves_nothing),
 		T(no_memory_at_any_time_is_survived),
 		T(eight_threads_at_once_do_not_disturb_each_other),
 	};

@@ -398,14 +398,20 @@ static int dir_drop(struct dir *d, struct dynfs_store_op *op)
  * file or directory may have been on the list of a sync that failed while it
  * was not over: no later one would tell of it, so it fails itself.
  */
-static int op_over(struct dir *d, uint64_t failed_syncs, int r)
+static int op_over(struct dir *d, uint64_t failed_syncs,
+		   struct dynfs_store_op *op)
 {
+	bool hit;
+
 	pthread_mutex_lock(&d->lock);
 	d->done_seq++;
-	if (!r && d->failed_syncs != failed_syncs)
-		r = -EIO;
+	hit = !op->result && d->failed_syncs != failed_syncs;
 	pthread_mutex_unlock(&d->lock);
-	return r;
+	if (!hit)
+		return op->result;
+	if (op->kind == DYNFS_STORE_WRITE)
+		(void)dir_drop(d, op); /* nobody will know its place */
+	return -EIO;
 }
 
 static uint64_t op_begins(struct dir *d)
@@ -441,7 +447,7 @@ static int dir_submit(void *self, struct dynfs_store_op *const *ops, uint32_t n)
 			    d->host, -EINVAL, "dir: no operation %u", op->kind);
 		}
 		if (op->kind != DYNFS_STORE_READ)
-			op->result = op_over(d, failed_syncs, op->result);
+			op->result = op_over(d, failed_syncs, op);
 		op->done(op);
 	}
 	return 0;

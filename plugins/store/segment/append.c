@@ -28,6 +28,7 @@ struct pending {
 	uint64_t off, len;
 	uint8_t frame[SEG_UNIT];
 	int result;
+	bool spoiled; /* written, into a segment whose sync failed */
 };
 
 static int pending_check(struct store *s, struct dynfs_store_op *op,
@@ -239,6 +240,18 @@ static uint32_t iov_need(const struct pending *p)
 	return p->op->n_iov + 5;
 }
 
+/* So that no scan takes it for a record; best effort. */
+static void frame_wipe(struct store *s, const struct pending *p)
+{
+	struct iovec v = iov_from(zeros, SEG_UNIT);
+	int fd;
+
+	if (seg_fd_get(s, p->g, &fd) < 0)
+		return;
+	(void)write_whole(s->os, fd, &v, 1, p->off);
+	seg_fd_put(s, p->g);
+}
+
 /* Writes p[0..n), which lie side by side in one segment. */
 static int write_run(struct store *s, struct pending *p, uint32_t n,
 		     struct iovec *v)
@@ -255,14 +268,8 @@ static int write_run(struct store *s, struct pending *p, uint32_t n,
 		n_iov += record_iov(&p[i], v + n_iov);
 	}
 	r = write_whole(s->os, fd, v, n_iov, p->off);
-	if (r < 0) {
-		/* best effort: what stays is a gap in any case */
-		for (uint32_t i = 0; i < n; i++) {
-			struct iovec wipe = iov_from(zeros, SEG_UNIT);
-
-			(void)write_whole(s->os, fd, &wipe, 1, p[i].off);
-		}
-	}
+	for (uint32_t i = 0; r < 0 && i < n; i++)
+		frame_wipe(s, &p[i]);
 	seg_fd_put(s, p->g);
 	return r;
 }
@@ -332,7 +339,8 @@ static bool finish(struct store *s, struct pending *p)
 	struct seg_rec *rec = seg_recs_find(&g->recs, p->rec.unit);
 
 	/* its pages may be among those that the failed sync dropped */
-	if (g->bad && !p->result)
+	p->spoiled = g->bad && !p->result;
+	if (p->spoiled)
 		p->result = -EIO;
 	rec->state = p->result ? SEG_REC_VOID : SEG_REC_LIVE;
 	if (p->result) {
@@ -361,6 +369,9 @@ static void write_batch(struct store *s, struct pending *p, uint32_t n)
 			seal[i] = finish(s, &p[i]);
 	pthread_mutex_unlock(&s->lock);
 	for (uint32_t i = 0; i < n; i++) {
+		/* nothing is appended there any more, so it is still ours */
+		if (p[i].spoiled)
+			frame_wipe(s, &p[i]);
 		if (seal[i])
 			seg_seal(s, p[i].g);
 		if (p[i].g)
