@@ -25,7 +25,6 @@
 
 #define META_KEY_MAX   1024u
 #define META_VALUE_MAX (1u << 20)
-#define DEAD_MAX       (DISKS_MAX + LOGS_MAX)
 
 /* Operations that become durable together. */
 struct group {
@@ -82,8 +81,7 @@ struct meta {
 	int left;                   /* how that went */
 	struct log_disk *logs[LOGS_MAX]; /* in sync; the commit thread's */
 	uint32_t n_logs;
-	struct log_disk *dead[DEAD_MAX]; /* left the log; freed at the end */
-	uint32_t n_dead;
+	struct log_disk *dead;    /* left the log; see logs_bury() */
 	struct log_disk *joining; /* up to joining_upto; the keeper's until
 				   * the commit thread answers */
 	uint64_t joining_upto;
@@ -171,6 +169,10 @@ int logs_epoch(struct meta *m, const struct log_disk *also);
 bool logs_is_leaving(struct meta *m, const struct disk *k);
 /* Of the commit thread: leave m->leaving, and say so. */
 void logs_leave(struct meta *m);
+/* lock is held, or there are no threads.  It is in m->logs no more. */
+void logs_kill(struct meta *m, struct log_disk *d);
+/* Close and free those that left; not to be called by the commit thread. */
+void logs_bury(struct meta *m);
 
 /* snapshot.c; ckpt_lock is held.  also: one more disk to mirror to, or NULL */
 int snapshot_make(struct meta *m, struct log_disk *also, struct ckpt *ret);

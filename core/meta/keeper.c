@@ -216,6 +216,12 @@ void *keeper_main(void *meta)
 		bool more =
 		    m->want_recruit && !m->failed && m->n_logs < m->how.copies;
 
+		if (m->dead) {
+			(void)pthread_mutex_unlock(&m->lock);
+			logs_bury(m);
+			(void)pthread_mutex_lock(&m->lock);
+			continue;
+		}
 		if (!checkpoint && !more) {
 			rest(m);
 			continue;

@@ -71,6 +71,7 @@ struct log_disk {
 	uint64_t end, room; /* used, and preallocated */
 	int result;         /* of the last round */
 	uint64_t ckpt;      /* the last checkpoint that was put there; 0 */
+	struct log_disk *next_dead;
 };
 
 /* log.c and scan.c */

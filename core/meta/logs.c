@@ -86,6 +86,34 @@ int logs_epoch(struct meta *m, const struct log_disk *also)
 
 /* ---- leaving a disk -------------------------------------------------- */
 
+void logs_kill(struct meta *m, struct log_disk *d)
+{
+	d->next_dead = m->dead;
+	m->dead = d;
+}
+
+/*
+ * Beside the commit thread, which puts them there when it is done with them,
+ * only those use logs who hold ckpt_lock.  A log that stayed open would keep
+ * the file system of a disk that is long gone from being unmounted.
+ */
+void logs_bury(struct meta *m)
+{
+	struct log_disk *d, *next;
+
+	(void)pthread_mutex_lock(&m->ckpt_lock);
+	(void)pthread_mutex_lock(&m->lock);
+	d = m->dead;
+	m->dead = NULL;
+	(void)pthread_mutex_unlock(&m->lock);
+	(void)pthread_mutex_unlock(&m->ckpt_lock);
+	/* closing a file on a bad disk may take long: nobody waits for it */
+	for (; d; d = next) {
+		next = d->next_dead;
+		log_disk_free(d);
+	}
+}
+
 bool logs_is_leaving(struct meta *m, const struct disk *k)
 {
 	AUTOLOCK(&m->lock);
@@ -99,12 +127,11 @@ static int take_out(struct meta *m, bool *ret_was)
 	uint32_t kept = 0;
 
 	*ret_was = is_log(m, m->leaving);
-	if (*ret_was && (m->n_logs == 1 || m->n_dead == DEAD_MAX))
+	if (*ret_was && m->n_logs == 1)
 		return -EBUSY;
 	for (uint32_t i = 0; i < m->n_logs; i++) {
-		/* the keeper may still look at it */
 		if (m->logs[i]->disk == m->leaving)
-			m->dead[m->n_dead++] = m->logs[i];
+			logs_kill(m, m->logs[i]);
 		else
 			m->logs[kept++] = m->logs[i];
 	}
@@ -160,8 +187,7 @@ int meta_leave(struct meta *m, const struct disk *k)
 	while (!r && index_old_in_use(m))
 		(void)nanosleep(&pause, NULL);
 	/* nor does a checkpoint that began meanwhile */
-	(void)pthread_mutex_lock(&m->ckpt_lock);
-	(void)pthread_mutex_unlock(&m->ckpt_lock);
+	logs_bury(m);
 	if (!r)
 		return 0;
 	meta_stay(m);

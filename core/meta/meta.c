@@ -75,8 +75,7 @@ static void meta_free(struct meta *m)
 	group_free(m->open);
 	for (uint32_t i = 0; i < m->n_logs; i++)
 		log_disk_free(m->logs[i]);
-	for (uint32_t i = 0; i < m->n_dead; i++)
-		log_disk_free(m->dead[i]);
+	logs_bury(m);
 	if (m->joining && (!m->joining_done || m->joining_result))
 		log_disk_free(m->joining);
 	index_put(m, m->engine);

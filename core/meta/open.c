@@ -31,7 +31,7 @@ static void leave_out(struct meta *m, uint32_t i, const char *why, int err)
 		 why, fail_text(err));
 	fail_clear();
 	/* the truth may still be read from it */
-	m->dead[m->n_dead++] = d;
+	logs_kill(m, d);
 	memmove(m->logs + i, m->logs + i + 1,
 		(m->n_logs - i - 1) * sizeof(m->logs[0]));
 	m->n_logs--;

@@ -143,8 +143,7 @@ int logs_drop(struct meta *m)
 	(void)pthread_mutex_lock(&m->lock);
 	for (uint32_t i = 0; i < m->n_logs; i++) {
 		if (m->logs[i]->result)
-			/* the keeper may still look at it */
-			failed[n_failed++] = m->dead[m->n_dead++] = m->logs[i];
+			failed[n_failed++] = m->logs[i];
 		else
 			m->logs[kept++] = m->logs[i];
 	}
@@ -152,10 +151,6 @@ int logs_drop(struct meta *m)
 	for (uint32_t i = 0; i < n_failed; i++)
 		if (m->engine && m->engine->disk == failed[i]->disk)
 			m->move = failed[i]->result;
-	if (n_failed) {
-		m->want_recruit = true;
-		(void)pthread_cond_signal(&m->chores);
-	}
 	(void)pthread_mutex_unlock(&m->lock);
 	if (!n_failed)
 		return 0;
@@ -168,6 +163,12 @@ int logs_drop(struct meta *m)
 	/* without any log the labels keep the old set: its logs are the truth
 	 * up to here, and nothing after is answered */
 	r = kept ? logs_epoch(m, NULL) : -EROFS;
+	(void)pthread_mutex_lock(&m->lock);
+	for (uint32_t i = 0; i < n_failed; i++)
+		logs_kill(m, failed[i]);
+	m->want_recruit = true;
+	(void)pthread_cond_signal(&m->chores);
+	(void)pthread_mutex_unlock(&m->lock);
 	return r;
 }
 

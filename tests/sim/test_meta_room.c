@@ -197,6 +197,7 @@ static void a_sync_of_a_readonly_pool_has_nothing_to_wait_for(void **state)
 
 /* ---- leaving a disk that is just joining ------------------------------- */
 
+#define FIRST   "/d1/log/"
 #define JOINING "/d4/log/" /* the first that is free when a log leaves */
 
 struct gate {
@@ -204,9 +205,10 @@ struct gate {
 	    os; /* of the simulated system, but for open and close */
 	struct simos *sim;
 	struct meta *meta;
+	const char *at; /* it is before this path */
 	atomic_bool shut;
 	atomic_uint n_waiting;
-	atomic_bool is_open[1024]; /* handles below JOINING */
+	atomic_bool is_open[1024]; /* handles below it */
 };
 
 static struct gate *gate_of(const struct dynfs_os *os)
@@ -229,16 +231,16 @@ static int gate_open(const struct dynfs_os *os, const char *path,
 {
 	struct gate *g = gate_of(os);
 	const struct dynfs_os *below = simos_os(g->sim);
-	bool joining = !strncmp(path, JOINING, sizeof(JOINING) - 1);
+	bool watched = !strncmp(path, g->at, strlen(g->at));
 	int fd;
 
-	if (joining) {
+	if (watched) {
 		atomic_fetch_add(&g->n_waiting, 1);
 		while (atomic_load(&g->shut))
 			nap();
 	}
 	fd = below->open(below, path, flags, mode);
-	if (joining && fd >= 0) {
+	if (watched && fd >= 0) {
 		assert_true(fd < 1024);
 		atomic_store(&g->is_open[fd], true);
 	}
@@ -325,6 +327,7 @@ static void a_log_on_a_disk_that_is_left_while_it_joins_is_closed(void **state)
 
 	(void)state;
 	assert_int_equal(reg_open(NULL, &reg), 0);
+	g.at = JOINING;
 	open_gate(&g, reg, &disks);
 	(void)alarm(PATIENCE_S);
 	atomic_store(&g.shut, true);
@@ -346,6 +349,45 @@ static void a_log_on_a_disk_that_is_left_while_it_joins_is_closed(void **state)
 	reg_close(reg);
 }
 
+static void put_in_gate(struct gate *g, const char *key)
+{
+	AUTOBATCH struct batch b;
+	uint64_t number;
+
+	batch_init(&b);
+	batch_put(&b, key, strlen(key), "", 0);
+	assert_int_equal(meta_commit(g->meta, &b, &number), 0);
+	assert_int_equal(meta_sync(g->meta, number), 0);
+}
+
+/* Its disk can be unmounted while the pool goes on. */
+static void a_log_that_failed_is_closed(void **state)
+{
+	const struct simos_fault fault = {
+		.call = SIMOS_SYNC, .prefix = "/d1", .nth = 1, .err = -EIO
+	};
+	static struct gate g;
+	struct disks *disks;
+	struct reg *reg;
+
+	(void)state;
+	assert_int_equal(reg_open(NULL, &reg), 0);
+	g.at = FIRST;
+	open_gate(&g, reg, &disks);
+	put_in_gate(&g, "before");
+	assert_int_equal(gate_handles(&g), 1);
+	assert_int_equal(simos_inject(g.sim, &fault), 0);
+	put_in_gate(&g, "after");
+	(void)alarm(PATIENCE_S);
+	while (gate_handles(&g))
+		nap();
+	(void)alarm(0);
+	assert_int_equal(meta_close(g.meta), 0);
+	simdisks_close(disks);
+	simos_free(g.sim);
+	reg_close(reg);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +397,7 @@ int main(void)
 		    a_sync_of_a_readonly_pool_has_nothing_to_wait_for),
 		cmocka_unit_test(
 		    a_log_on_a_disk_that_is_left_while_it_joins_is_closed),
+		cmocka_unit_test(a_log_that_failed_is_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
