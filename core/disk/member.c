@@ -136,8 +136,8 @@ int disks_fail(struct disks *d, uint32_t id)
 	r = change_make(d, &l, NULL);
 	if (r < 0)
 		return r;
-	disk_os_quiet(disk_in(k));
 	log_warn(DISK_AREA, "disk %s is given up as failed", k->path);
+	disk_os_leave(disk_in(k));
 	return 0;
 }
 

@@ -24,6 +24,9 @@ struct disk_in {
 	atomic_uint_fast64_t below_at_ns, below_free; /* see space.c */
 	struct dynfs_os os;                           /* lent to the store */
 	atomic_uint inside;                           /* its calls now */
+	pthread_mutex_t open_lock;                    /* guards what follows */
+	uint64_t *open; /* a bit for each handle that it has */
+	size_t n_open_words;
 };
 
 static inline struct disk_in *disk_in(struct disk *k)
@@ -264,8 +267,13 @@ int disks_show_label(struct disks *d, struct label *l);
 
 /* Makes k->os; k->set is there. */
 void disk_os_init(struct disk_in *k);
-/* k was given up: wait, but not for ever, until its store is out of calls. */
-void disk_os_quiet(struct disk_in *k);
+void disk_os_done(struct disk_in *k);
+/*
+ * Under change: k was given up.  Waits, but not for ever, until its store is
+ * out of calls; all that is open on it is closed then, or when the last of them
+ * returns.
+ */
+void disk_os_leave(struct disk_in *k);
 
 /* ---- epoch.c --------------------------------------------------------- */
 

@@ -140,6 +140,7 @@ void disk_in_free(struct disk_in *k)
 			found_unsign(d->os, k->pub.path);
 		(void)d->os->close(d->os, k->fd); /* synced at each write */
 	}
+	disk_os_done(k);
 	label_done(&k->label);
 	free(k->pub.path);
 	free(k);

@@ -39,7 +39,7 @@ cleanup() {
 		kill -KILL "${pid[$name]}" 2>/dev/null
 	done
 	# alive, dead or not there: none may stay
-	for mnt in "$work"/*.mnt; do
+	for mnt in "$work"/*.mnt "$work"/*/disk*; do
 		umount -l "$mnt" 2>/dev/null
 	done
 	if [ "$code" != 0 ] && [ "$code" != 77 ]; then
