@@ -41,14 +41,15 @@ static bool failed_for_good(int r)
 }
 
 /*
- * A write reads nothing that could be damaged, so what is not want of room or
- * of memory is the disk's fault: one whose directory is gone, say, finds no
- * place for a new file.
+ * A write, and a question for room, reads nothing that could be damaged, so
+ * what is not want of room or of memory is the disk's fault: one whose directory
+ * is gone, say, finds no place for a new file.
  */
-static bool write_failed_for_good(int r)
+bool disk_is_at_fault(int r)
 {
 	return r < 0 && r != -ENOSPC && r != -EDQUOT && r != -ENOMEM &&
-	       r != -EMFILE && r != -ENFILE && r != -EINVAL;
+	       r != -EMFILE && r != -ENFILE && r != -EINVAL && r != -EINTR &&
+	       r != -EAGAIN;
 }
 
 static uint64_t op_bytes(const struct dynfs_store_op *op)
@@ -79,7 +80,7 @@ static void op_account(struct disk *k, const struct dynfs_store_op *op)
 			atomic_fetch_add_explicit(&k->write_bytes, op_bytes(op),
 						  memory_order_relaxed);
 	}
-	if (op->kind == DYNFS_STORE_WRITE ? write_failed_for_good(r)
+	if (op->kind == DYNFS_STORE_WRITE ? disk_is_at_fault(r)
 					  : failed_for_good(r))
 		disk_suspect(k, "a write", r);
 }

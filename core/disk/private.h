@@ -263,6 +263,11 @@ void disks_refresh_tags(struct disks *d);
 /* Under change: l (taken over) is what readers see from here on. */
 int disks_show_label(struct disks *d, struct label *l);
 
+/* ---- io.c ------------------------------------------------------------ */
+
+/* What a write failed with says that the disk can not take any. */
+bool disk_is_at_fault(int r);
+
 /* ---- diskos.c -------------------------------------------------------- */
 
 /* Makes k->os; k->set is there. */

@@ -107,7 +107,8 @@ static int plain_space(struct disk *k, uint64_t keep, struct disk_space *ret)
 	r = reg_store_space(k->store, &s);
 	if (r < 0) {
 		/* or it would count as one that takes fragments, and take none */
-		disk_suspect(k, "asking for its room", r);
+		if (disk_is_at_fault(r))
+			disk_suspect(k, "asking for its room", r);
 		return r;
 	}
 	/*
