@@ -19,6 +19,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * What disk k has, to take files over from: one that cannot be read costs
+ * that only.  It must not keep the next from being made, in whose stead it goes.
+ */
+static int find_old(struct meta *m, struct disk *k, struct ckpt_list *ret)
+{
+	int r = ckpt_find(m->os, k, &m->pool, ret);
+
+	if (r != -EIO)
+		return r;
+	log_warn("meta", "a checkpoint on %s cannot be read: %s", k->path,
+		 fail_name(r));
+	return 0;
+}
+
 /* The newest one on disk k before number, or NULL. */
 static const struct ckpt *older(const struct ckpt_list *l, const struct disk *k,
 				uint64_t number)
@@ -130,7 +145,7 @@ static int finish(struct meta *m, struct engine *e, const char *fresh,
 	ret->path = ckpt_path(e->disk, ret->number);
 	if (!ret->engine || !ret->path)
 		return -ENOMEM;
-	r = ckpt_find(m->os, e->disk, &m->pool, &l);
+	r = find_old(m, e->disk, &l);
 	if (!r)
 		r = tree_remove(m->os, ret->path);
 	if (!r)
@@ -176,7 +191,7 @@ static int mirror(struct meta *m, const struct ckpt *c, struct log_disk *d)
 	int r = 0;
 
 	if (d->disk != c->disk) {
-		r = ckpt_find(m->os, d->disk, &m->pool, &l);
+		r = find_old(m, d->disk, &l);
 		old = r ? NULL : older(&l, d->disk, c->number);
 		if (!r)
 			r = ckpt_mirror(m->os, c, d->disk, old, &m->pool);

@@ -9,6 +9,7 @@
 #include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/le.h>
+#include <base/log.h>
 #include <meta/files.h>
 #include <meta/internal.h>
 
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -28,6 +30,21 @@ static struct simos *sim;
 static struct reg *reg;
 static struct disks *disks;
 static struct meta *meta;
+
+#define PATIENCE_S 30
+
+static char warnings[4096];
+
+static void keep_warnings(int level, const char *area, const char *text)
+{
+	size_t n = strlen(warnings);
+
+	(void)level;
+	(void)area;
+	if (n + 2 < sizeof(warnings))
+		(void)snprintf(warnings + n, sizeof(warnings) - n, "%s\n",
+			       text);
+}
 
 static void hook_closing(void *ctx, struct batch *b)
 {
@@ -426,6 +443,94 @@ static void no_log_goes_for_a_checkpoint_that_reads_back_wrong(void **state)
 	assert_true(has("before") && has("after") && !is_readonly());
 }
 
+static char *manifest_of(uint32_t id, uint64_t number)
+{
+	char *path;
+
+	assert_true(asprintf(&path, "%s/checkpoint/%016" PRIx64 "/MANIFEST",
+			     simdisks_path(id), number) > 0);
+	return path;
+}
+
+/* Else no log would be cut any more, until it fills its disk. */
+static void an_old_checkpoint_that_cannot_be_read_stops_no_new_one(void **state)
+{
+	struct simos_fault f = { .call = SIMOS_OPEN, .nth = 1, .err = -EIO };
+	struct meta_status st;
+	uint64_t first;
+
+	(void)state;
+	put("before", "x", 1);
+	assert_int_equal(meta_checkpoint(meta), 0);
+	meta_status(meta, &st);
+	first = st.checkpoint;
+	for (uint32_t id = 1; id <= 2; id++) {
+		AUTOFREE char *path = manifest_of(id, first);
+		struct dynfs_os_stat was;
+
+		assert_int_equal(simos_os(sim)->stat(simos_os(sim), path, &was),
+				 0);
+		f.prefix = path;
+		assert_int_equal(simos_inject(sim, &f), 0);
+	}
+	put("after", "x", 1);
+	assert_int_equal(meta_checkpoint(meta), 0);
+	meta_status(meta, &st);
+	assert_true(st.checkpoint > first);
+	for (uint32_t id = 1; id <= 2; id++) {
+		AUTOFREE char *path = manifest_of(id, st.checkpoint);
+		AUTOFREE char *old = manifest_of(id, first);
+		struct dynfs_os_stat is;
+
+		assert_int_equal(simos_os(sim)->stat(simos_os(sim), path, &is),
+				 0);
+		assert_int_equal(simos_os(sim)->stat(simos_os(sim), old, &is),
+				 -ENOENT);
+	}
+}
+
+/* It is made again from the others, and is as good as before. */
+static void a_log_that_cannot_be_read_at_open_is_made_again(void **state)
+{
+	struct simos_fault f = { .call = SIMOS_OPEN, .nth = 1, .err = -EIO };
+	AUTOFREE char *path = NULL;
+	struct meta_status st;
+
+	(void)state;
+	put("before", "x", 1);
+	assert_int_equal(meta_checkpoint(meta), 0);
+	meta_status(meta, &st);
+	path = manifest_of(1, st.checkpoint);
+	put("after", "x", 1);
+	leave(true);
+	f.prefix = path;
+	assert_int_equal(simos_inject(sim, &f), 0);
+	/* from that one alone nothing is concluded */
+	assert_int_equal(simos_vanish(sim, "/d2", -EIO), 0);
+	assert_true(start(false) < 0);
+	leave(true);
+	simos_reappear(sim, "/d2");
+	warnings[0] = '\0';
+	log_set(keep_warnings, DYNFS_WARN);
+	assert_int_equal(start(false), 0);
+	log_set(NULL, DYNFS_ERR);
+	assert_non_null(strstr(warnings, "the log on /d1 is left out: read"));
+	assert_true(has("before") && has("after") && !is_readonly());
+	simos_heal(sim);
+	(void)alarm(PATIENCE_S);
+	do {
+		put("more", "x", 1);
+		meta_status(meta, &st);
+	} while (st.copies < 2);
+	(void)alarm(0);
+	leave(true);
+	/* the one that was there all the time goes */
+	lose_indexes();
+	assert_int_equal(simos_vanish(sim, "/d2", -EIO), 0);
+	assert_int_equal(start(false), 0);
+	assert_true(has("before") && has("after") && has("more"));
+}
+
 static void a_log_that_is_shorter_than_the_other_is_made_level(void **state)
 {
 	AUTOBUF struct buf b = BUF_INIT;
@@ -476,6 +581,8 @@ int main(void)
 		TEST(features_of_a_checkpoint_decide_by_their_class),
 		TEST(a_checkpoint_of_another_version_is_not_thrown_away),
 		TEST(no_log_goes_for_a_checkpoint_that_reads_back_wrong),
+		TEST(an_old_checkpoint_that_cannot_be_read_stops_no_new_one),
+		TEST(a_log_that_cannot_be_read_at_open_is_made_again),
 		TEST(a_log_that_is_shorter_than_the_other_is_made_level),
 		TEST(a_pool_whose_logs_are_all_away_names_their_disks),
 	};
