@@ -22,6 +22,7 @@ struct disk_in {
 	struct label label;  /* what its newer half says; under change */
 	uint64_t room_bytes; /* kept for log and index, see store_limit() */
 	atomic_uint_fast64_t below_at_ns, below_free; /* see space.c */
+	atomic_uint_fast64_t last_total, last_free;   /* likewise */
 	struct dynfs_os os;                           /* lent to the store */
 	atomic_uint inside;                           /* its calls now */
 	pthread_mutex_t open_lock;                    /* guards what follows */

@@ -93,6 +93,31 @@ static uint64_t below_free(struct disk_in *k)
 }
 
 /*
+ * What the store says.  What is not the disk's fault passes, and one that said
+ * nothing meanwhile would make the pool look full: its last answer does.
+ */
+static int store_space(struct disk_in *k, struct dynfs_store_space *ret)
+{
+	int r = reg_store_space(k->pub.store, ret);
+
+	if (r >= 0) {
+		atomic_store(&k->last_total, ret->total_bytes);
+		atomic_store(&k->last_free, ret->free_bytes);
+		return 0;
+	}
+	if (disk_is_at_fault(r)) {
+		/* or it would count as one that takes fragments, and take none */
+		disk_suspect(&k->pub, "asking for its room", r);
+		return r;
+	}
+	*ret = (struct dynfs_store_space){
+		.total_bytes = atomic_load(&k->last_total),
+		.free_bytes = atomic_load(&k->last_free),
+	};
+	return ret->total_bytes ? 0 : r;
+}
+
+/*
  * Reservations not counted.  keep: the part of the room for log and index that
  * others on the device must leave, one in so many.
  */
@@ -104,13 +129,9 @@ static int plain_space(struct disk *k, uint64_t keep, struct disk_space *ret)
 
 	if (!disk_readable(k))
 		return -ENODEV;
-	r = reg_store_space(k->store, &s);
-	if (r < 0) {
-		/* or it would count as one that takes fragments, and take none */
-		if (disk_is_at_fault(r))
-			disk_suspect(k, "asking for its room", r);
+	r = store_space(in, &s);
+	if (r < 0)
 		return r;
-	}
 	/*
 	 * A limit bounds the store already.  Without one other files on the
 	 * device may have taken what is meant for the log; what can not be had
