@@ -300,18 +300,3 @@ int log_trim_last(struct log_disk *d)
 	close_file(d);
 	return log_delete(d, 0, UINT64_MAX);
 }
-
-uint64_t log_disk_bytes(struct log_disk *d)
-{
-	uint64_t sum = 0;
-	struct dynfs_os_stat st;
-	AUTOLOCK(&d->lock);
-
-	for (size_t i = 0; i < d->n_files; i++) {
-		AUTOFREE char *path = log_path(d, d->files[i].first);
-
-		if (path && !d->os->stat(d->os, path, &st))
-			sum += st.alloc_bytes;
-	}
-	return sum;
-}

@@ -135,6 +135,5 @@ int log_copy(struct log_disk *d, uint64_t from, uint64_t to,
 	     int (*each)(void *ctx, const struct log_head *h,
 			 const struct buf *rec),
 	     void *ctx);
-uint64_t log_disk_bytes(struct log_disk *d);
 
 #endif
