@@ -239,6 +239,13 @@ static int os_real_syncfs(const struct dynfs_os *os, const char *path)
 	return r;
 }
 
+/* All of it: pages at the ends of a range would stay. */
+static int os_real_drop(const struct dynfs_os *os, int fd)
+{
+	(void)os;
+	return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 /* Some file systems do not tell the type with the name. */
 static uint32_t entry_type(DIR *d, const struct dirent *e)
 {
@@ -357,9 +364,17 @@ static const struct dynfs_os real = {
 	.wall_ns = os_real_wall_ns,
 	.random = os_real_random,
 	.syncfs = os_real_syncfs,
+	.drop = os_real_drop,
 };
 
 const struct dynfs_os *os_real(void)
 {
 	return &real;
+}
+
+int os_settle(const struct dynfs_os *os, int fd)
+{
+	int r = os->sync(os, fd);
+
+	return r < 0 ? r : os->drop(os, fd);
 }

@@ -11,4 +11,11 @@
 
 const struct dynfs_os *os_real(void);
 
+/*
+ * What is read from the file after this is on its device.  A sync alone is not
+ * enough: an earlier one may have failed, and what it could not write is read
+ * as if it had been, and counts as clean.
+ */
+int os_settle(const struct dynfs_os *os, int fd);
+
 #endif

@@ -234,6 +234,11 @@ static int do_syncfs(const struct dynfs_os *os, const char *path)
 	FORWARD(os, int, syncfs, path);
 }
 
+static int do_drop(const struct dynfs_os *os, int fd)
+{
+	FORWARD(os, int, drop, fd);
+}
+
 static int do_list(const struct dynfs_os *os, const char *path,
 		   int (*each)(void *ctx, const char *name, uint32_t type),
 		   void *ctx)
@@ -296,6 +301,7 @@ void disk_os_init(struct disk_in *k)
 		.wall_ns = do_wall_ns,
 		.random = do_random,
 		.syncfs = do_syncfs,
+		.drop = do_drop,
 	};
 }
 

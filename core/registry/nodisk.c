@@ -162,6 +162,7 @@ static const struct dynfs_os nodisk = {
 	.wall_ns = nodisk_wall_ns,
 	.random = nodisk_random,
 	.syncfs = nodisk_path,
+	.drop = nodisk_fd,
 };
 
 const struct dynfs_os *reg_os_none(void)

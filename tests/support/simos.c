@@ -233,6 +233,18 @@ static int sim_sync(const struct dynfs_os *os, int fd)
 	if (!g.err)
 		sim_file_sync(f);
 	else if (f && !g.cut && !s->down)
+		sim_file_fail(f, s->lost, &s->rng);
+	pthread_mutex_unlock(&s->lock);
+	return g.err;
+}
+
+static int sim_drop(const struct dynfs_os *os, int fd)
+{
+	struct simos *s = sim_of(os);
+	struct sim_gate g;
+	struct sim_node *f = begin_fd(s, SIMOS_DROP, fd, &g);
+
+	if (!g.err)
 		sim_file_drop(f);
 	pthread_mutex_unlock(&s->lock);
 	return g.err;
@@ -640,6 +652,7 @@ static const struct dynfs_os sim_table = {
 	.wall_ns = sim_wall_ns,
 	.random = sim_random,
 	.syncfs = sim_syncfs,
+	.drop = sim_drop,
 };
 
 void simos_calls_init(struct simos *s)

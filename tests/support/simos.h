@@ -42,6 +42,7 @@ enum simos_call {
 	SIMOS_SPACE,
 	SIMOS_RANDOM,
 	SIMOS_SYNCFS,
+	SIMOS_DROP,
 	SIMOS_N_CALLS,
 	SIMOS_MUTATING, /* in a fault: any call that changes a disk */
 	SIMOS_ANY,      /* in a fault: any call at all */
@@ -61,8 +62,8 @@ enum simos_survival {
 /*
  * Calls of one type from the nth matching one on (1: the next) fail with
  * err (negative), `times` of them (0: for ever).  With err 0 a read or write
- * transfers short_bytes at most.  A failing sync drops what was dirty, as
- * Linux does: the file reads as before, the next sync returns 0.
+ * transfers short_bytes at most.  A failing sync loses what was dirty, as on
+ * Linux: the next sync returns 0, and simos_lost() says what is read meanwhile.
  */
 struct simos_fault {
 	enum simos_call call;
@@ -95,8 +96,16 @@ void simos_restart(struct simos *s, enum simos_survival how, uint64_t seed);
 /* At most 16 at a time; heal removes all.  Returns 0 or -ENOSPC. */
 int simos_inject(struct simos *s, const struct simos_fault *f);
 void simos_heal(struct simos *s);
-/* The next sync below prefix fails and drops the dirty pages. */
+/* The next sync below prefix fails and loses the dirty pages. */
 int simos_fail_sync(struct simos *s, const char *prefix);
+/*
+ * What becomes of a page that a sync could not write, and that counts as clean
+ * from then on.  SIMOS_CACHED: it is read as it was written until the file is
+ * dropped, the power goes or the disk does, also by who comes after a kill.
+ * SIMOS_LOSE, the default: it reads as before at once.  SIMOS_COIN: some so,
+ * some so, for memory may run short at any time.
+ */
+void simos_lost(struct simos *s, enum simos_survival how);
 
 /*
  * Make prefix (created durably with its parents) a disk of its own with so

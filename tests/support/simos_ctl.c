@@ -13,6 +13,7 @@ struct simos *simos_new(uint64_t seed)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	s->rng = seed;
+	s->lost = SIMOS_LOSE;
 	s->next_ino = 2;
 	s->next_disk = 2;
 	s->ops_tail = &s->ops;
@@ -144,6 +145,13 @@ int simos_fail_sync(struct simos *s, const char *prefix)
 						      .nth = 1,
 						      .times = 1,
 						      .err = -EIO });
+}
+
+void simos_lost(struct simos *s, enum simos_survival how)
+{
+	pthread_mutex_lock(&s->lock);
+	s->lost = how;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* Walk to path, making durable directories where there are none. */

@@ -56,7 +56,7 @@ static void page_refund(struct sim_node *f, struct sim_page *p)
 /* Remember what is durable before the page changes the first time. */
 static int page_touch(struct sim_page *p, uint8_t sectors)
 {
-	if (!p->dirty) {
+	if (!p->dirty && !p->lost) {
 		p->was = NULL;
 		if (p->now) {
 			p->was = malloc(SIM_PAGE);
@@ -67,6 +67,7 @@ static int page_touch(struct sim_page *p, uint8_t sectors)
 		p->was_alloc = p->alloc;
 	}
 	p->dirty |= sectors;
+	p->lost &= (uint8_t)~sectors;
 	return 0;
 }
 
@@ -82,7 +83,7 @@ static void page_clean(struct sim_page *p)
 {
 	free(p->was);
 	p->was = NULL;
-	p->dirty = 0;
+	p->dirty = p->lost = 0;
 }
 
 static int page_put(struct sim_node *f, uint64_t off, const uint8_t *buf,
@@ -262,22 +263,50 @@ int sim_file_truncate(struct sim_node *f, uint64_t len)
 
 typedef void page_fn(struct sim_node *f, struct sim_page *p, void *arg);
 
+/* Each page that is not the same on the disk. */
 static void for_dirty(struct sim_node *f, page_fn *fn, void *arg)
 {
 	for (size_t l = 0; l < f->n_leaf; l++) {
 		if (!f->leaf[l])
 			continue;
 		for (size_t i = 0; i < SIM_LEAF; i++)
-			if (f->leaf[l]->page[i].dirty)
+			if (f->leaf[l]->page[i].dirty |
+			    f->leaf[l]->page[i].lost)
 				fn(f, &f->leaf[l]->page[i], arg);
 	}
 }
 
+/* from NULL: zeros */
+static void sectors_copy(uint8_t *to, const uint8_t *from, uint8_t sectors)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		size_t at = (size_t)i * SIM_SECTOR;
+
+		if (!(sectors & (1u << i)))
+			continue;
+		if (from)
+			memcpy(to + at, from + at, SIM_SECTOR);
+		else
+			memset(to + at, 0, SIM_SECTOR);
+	}
+}
+
+/* What a sync writes; what an earlier one lost stays so. */
 static void page_sync(struct sim_node *f, struct sim_page *p, void *arg)
 {
 	(void)f;
 	(void)arg;
-	page_clean(p);
+	if (!p->lost) {
+		page_clean(p);
+		return;
+	}
+	if (!p->was)
+		p->was = calloc(1, SIM_PAGE);
+	if (!p->was)
+		abort();
+	sectors_copy(p->was, p->now, p->dirty);
+	p->dirty = 0;
+	p->was_alloc = p->alloc;
 }
 
 void sim_file_sync(struct sim_node *f)
@@ -289,21 +318,14 @@ void sim_file_sync(struct sim_node *f)
 /* Take the durable content, keeping the sectors of the mask. */
 static void page_revert(struct sim_node *f, struct sim_page *p, uint8_t keep)
 {
-	if ((keep & p->dirty) != p->dirty) {
+	uint8_t changed = p->dirty | p->lost;
+
+	if ((keep & changed) != changed) {
 		if (!p->now && p->was)
 			p->now = calloc(1, SIM_PAGE);
-		for (unsigned i = 0; p->now && i < 8; i++) {
-			uint8_t *to = p->now + (size_t)i * SIM_SECTOR;
-
-			if (!(p->dirty & ~keep & (1u << i)))
-				continue;
-			if (p->was)
-				memcpy(to, p->was + (size_t)i * SIM_SECTOR,
-				       SIM_SECTOR);
-			else
-				memset(to, 0, SIM_SECTOR);
-		}
-		if (!p->was_alloc && !(keep & p->dirty)) {
+		if (p->now)
+			sectors_copy(p->now, p->was, changed & (uint8_t)~keep);
+		if (!p->was_alloc && !(keep & changed)) {
 			free(p->now);
 			p->now = NULL;
 			page_refund(f, p);
@@ -317,24 +339,52 @@ static void page_revert(struct sim_node *f, struct sim_page *p, uint8_t keep)
 	page_clean(p);
 }
 
-static void page_drop(struct sim_node *f, struct sim_page *p, void *arg)
+struct luck {
+	enum simos_survival how;
+	uint64_t *rng;
+	uint32_t odds; /* of 256 */
+};
+
+static void page_fail(struct sim_node *f, struct sim_page *p, void *arg)
 {
-	(void)arg;
+	struct luck *luck = arg;
+	bool stays = luck->how == SIMOS_CACHED ||
+		     (luck->how == SIMOS_COIN &&
+		      (sim_rand(luck->rng) & 255) < luck->odds);
+
 	/* The allocation of an extent is the file system's: it stays. */
 	p->was_alloc = p->alloc;
-	page_revert(f, p, 0);
+	p->lost |= p->dirty;
+	p->dirty = 0;
+	if (!stays || !p->alloc)
+		page_revert(f, p, 0);
+}
+
+static const uint32_t odds_of[] = { 128, 250, 6, 255 };
+
+void sim_file_fail(struct sim_node *f, enum simos_survival how, uint64_t *rng)
+{
+	struct luck luck = { how, rng, odds_of[sim_rand(rng) % 4] };
+
+	for_dirty(f, page_fail, &luck);
+}
+
+static void page_drop(struct sim_node *f, struct sim_page *p, void *arg)
+{
+	uint8_t dirty = p->dirty;
+
+	(void)arg;
+	if (!dirty)
+		page_revert(f, p, 0);
+	else if (p->now)
+		sectors_copy(p->now, p->was, p->lost);
+	p->lost = 0;
 }
 
 void sim_file_drop(struct sim_node *f)
 {
 	for_dirty(f, page_drop, NULL);
 }
-
-struct luck {
-	enum simos_survival how;
-	uint64_t *rng;
-	uint32_t odds; /* of 256 */
-};
 
 static void page_crash(struct sim_node *f, struct sim_page *p, void *arg)
 {
@@ -351,8 +401,7 @@ static void page_crash(struct sim_node *f, struct sim_page *p, void *arg)
 
 void sim_file_crash(struct sim_node *f, enum simos_survival how, uint64_t *rng)
 {
-	static const uint32_t odds[] = { 128, 250, 6, 255 };
-	struct luck luck = { how, rng, odds[sim_rand(rng) % 4] };
+	struct luck luck = { how, rng, odds_of[sim_rand(rng) % 4] };
 	uint64_t size = f->was_size;
 
 	if (how == SIMOS_KEEP || (how == SIMOS_COIN && (sim_rand(rng) & 1)))
@@ -374,7 +423,7 @@ int sim_file_flip(struct sim_node *f, uint64_t off, unsigned bit)
 	if (off >= f->size || !p || !p->now)
 		return -ENXIO;
 	p->now[off % SIM_PAGE] ^= (uint8_t)(1u << bit % 8);
-	if (p->dirty && p->was)
+	if ((p->dirty | p->lost) && p->was)
 		p->was[off % SIM_PAGE] ^= (uint8_t)(1u << bit % 8);
 	return 0;
 }

@@ -14,10 +14,11 @@
 
 struct sim_page {
 	uint8_t *now;   /* NULL: zeros */
-	uint8_t *was;   /* durable; only if dirty; NULL: zeros */
+	uint8_t *was;   /* durable; only if dirty or lost; NULL: zeros */
 	uint8_t dirty;  /* a bit per sector */
+	uint8_t lost;   /* likewise: a failed sync took them for clean */
 	bool alloc;     /* occupies the disk */
-	bool was_alloc; /* only if dirty */
+	bool was_alloc; /* only if dirty or lost */
 };
 
 struct sim_leaf {
@@ -109,6 +110,7 @@ struct simos {
 	uint64_t mutations;
 	uint64_t crash_at; /* in mutations; 0: not armed */
 	bool down;
+	enum simos_survival lost; /* pages that a sync could not write */
 };
 
 /* What the gate decided about one call. */
@@ -135,7 +137,8 @@ int sim_file_allocate(struct sim_node *f, uint32_t mode, uint64_t off,
 		      uint64_t len);
 int sim_file_truncate(struct sim_node *f, uint64_t len);
 void sim_file_sync(struct sim_node *f);
-void sim_file_drop(struct sim_node *f); /* a failed sync */
+void sim_file_fail(struct sim_node *f, enum simos_survival how, uint64_t *rng);
+void sim_file_drop(struct sim_node *f);
 void sim_file_crash(struct sim_node *f, enum simos_survival how, uint64_t *rng);
 int sim_file_flip(struct sim_node *f, uint64_t off, unsigned bit);
 void sim_file_free(struct sim_node *f);

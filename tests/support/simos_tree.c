@@ -395,7 +395,7 @@ void sim_disk_sync(struct simos *s, const struct sim_disk *disk, bool good)
 		if (good)
 			sim_file_sync(n);
 		else
-			sim_file_drop(n);
+			sim_file_fail(n, s->lost, &s->rng);
 	}
 }
 

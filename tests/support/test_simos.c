@@ -209,6 +209,7 @@ static void a_failed_sync_drops_the_pages_and_the_next_succeeds(void **state)
 	const struct dynfs_os *os = simos_os(s);
 	int fd;
 
+	simos_lost(s, SIMOS_LOSE);
 	assert_int_equal(simos_limit(s, "/d", 0), 0);
 	fd = make(os, "/d/a");
 	put(os, fd, 0, 'x', 4096);
@@ -218,6 +219,70 @@ static void a_failed_sync_drops_the_pages_and_the_next_succeeds(void **state)
 	assert_int_equal(os->sync(os, fd), -EIO);
 	assert_int_equal(os->sync(os, fd), 0);
 	assert_int_equal(get(os, "/d/a", 0), 'x');
+}
+
+/* /d/a: 8192 times x on the disk, y in the cache, and clean */
+static int lose_pages(struct simos *s)
+{
+	const struct dynfs_os *os = simos_os(s);
+	int fd;
+
+	simos_lost(s, SIMOS_CACHED);
+	assert_int_equal(simos_limit(s, "/d", 0), 0);
+	fd = make(os, "/d/a");
+	put(os, fd, 0, 'x', 8192);
+	assert_int_equal(os->sync(os, fd), 0);
+	assert_int_equal(os->syncdir(os, "/d"), 0);
+	put(os, fd, 0, 'y', 8192);
+	assert_int_equal(simos_fail_sync(s, "/d"), 0);
+	assert_int_equal(os->sync(os, fd), -EIO);
+	return fd;
+}
+
+static void lost_pages_are_read_until_they_are_dropped(void **state)
+{
+	struct simos *s = *state;
+	const struct dynfs_os *os = simos_os(s);
+	int fd = lose_pages(s);
+
+	/* what is written later is durable, and only that */
+	put(os, fd, 512, 'z', 512);
+	assert_int_equal(os->sync(os, fd), 0);
+	put(os, fd, 4096, 'w', 512);
+	simos_crash(s, SIMOS_CACHED, 1);
+	assert_int_equal(get(os, "/d/a", 0), 'y');
+	fd = os->open(os, "/d/a", DYNFS_OS_RDONLY, 0);
+	assert_int_equal(os->drop(os, fd), 0);
+	assert_int_equal(get(os, "/d/a", 0), 'x');
+	assert_int_equal(get(os, "/d/a", 512), 'z');
+	assert_int_equal(get(os, "/d/a", 1024), 'x');
+	/* what is dirty stays */
+	assert_int_equal(get(os, "/d/a", 4096), 'w');
+	assert_int_equal(get(os, "/d/a", 4608), 'x');
+	assert_int_equal(os->sync(os, fd), 0);
+	simos_crash(s, SIMOS_LOSE, 1);
+	assert_int_equal(get(os, "/d/a", 0), 'x');
+	assert_int_equal(get(os, "/d/a", 512), 'z');
+	assert_int_equal(get(os, "/d/a", 4096), 'w');
+	assert_int_equal(os->drop(os, fd), -EBADF);
+}
+
+static void no_sync_saves_lost_pages_from_a_power_cut(void **state)
+{
+	struct simos *s = *state;
+	const struct dynfs_os *os = simos_os(s);
+	int fd = lose_pages(s);
+
+	put(os, fd, 4096, 'z', 4096);
+	simos_crash(s, SIMOS_CACHED, 1);
+	assert_int_equal(get(os, "/d/a", 0), 'y');
+	fd = os->open(os, "/d/a", DYNFS_OS_RDONLY, 0);
+	assert_int_equal(os->sync(os, fd), 0);
+	assert_int_equal(os->syncfs(os, "/d"), 0);
+	assert_int_equal(get(os, "/d/a", 0), 'y');
+	simos_crash(s, SIMOS_LOSE, 1);
+	assert_int_equal(get(os, "/d/a", 0), 'x');
+	assert_int_equal(get(os, "/d/a", 4096), 'z');
 }
 
 static void the_nth_call_of_a_type_fails_so_many_times(void **state)
@@ -423,6 +488,8 @@ int main(void)
 		T(a_rename_is_old_or_new_after_a_cut),
 		T(a_cut_can_be_armed_for_the_nth_change),
 		T(a_failed_sync_drops_the_pages_and_the_next_succeeds),
+		T(lost_pages_are_read_until_they_are_dropped),
+		T(no_sync_saves_lost_pages_from_a_power_cut),
 		T(the_nth_call_of_a_type_fails_so_many_times),
 		T(a_vanished_disk_fails_and_old_handles_stay_dead),
 		T(a_full_disk_gives_enospc_and_punching_gives_room),

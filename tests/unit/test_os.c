@@ -3,12 +3,15 @@
 #include "base/os.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -177,6 +180,53 @@ static void a_whole_file_system_is_synced_or_says_that_it_can_not(void **state)
 	assert_int_equal(os->syncfs(os, path_b), -ENOENT);
 }
 
+#define CACHED_PAGES 16u
+
+/* Of a file of that many pages. */
+static unsigned pages_cached(int fd)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	unsigned char in[CACHED_PAGES];
+	unsigned n = 0;
+	void *at =
+	    mmap(NULL, CACHED_PAGES * page, PROT_READ, MAP_SHARED, fd, 0);
+
+	assert_true(at != MAP_FAILED);
+	assert_int_equal(mincore(at, CACHED_PAGES * page, in), 0);
+	assert_int_equal(munmap(at, CACHED_PAGES * page), 0);
+	for (unsigned i = 0; i < CACHED_PAGES; i++)
+		n += in[i] & 1;
+	return n;
+}
+
+static void what_is_settled_is_read_from_the_device(void **state)
+{
+	const struct dynfs_os *os = os_real();
+	size_t len = CACHED_PAGES * (size_t)sysconf(_SC_PAGESIZE);
+	char *text = malloc(len), c = 0;
+	struct iovec v = { text, len }, one = { &c, 1 };
+	struct statfs st;
+	int fd;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', len);
+	fd = open_a(DYNFS_OS_RDWR | DYNFS_OS_CREATE);
+	assert_true(fd >= 0);
+	assert_int_equal(os->pwritev(os, fd, &v, 1, 0), len);
+	assert_int_equal(pages_cached(fd), CACHED_PAGES);
+	assert_int_equal(os_settle(os, fd), 0);
+	assert_int_equal(fstatfs(fd, &st), 0);
+	/* that one has no device below */
+	if (st.f_type != TMPFS_MAGIC)
+		assert_int_equal(pages_cached(fd), 0);
+	assert_int_equal(os->preadv(os, fd, &one, 1, len - 1), 1);
+	assert_int_equal(c, 'x');
+	assert_int_equal(os->close(os, fd), 0);
+	assert_int_equal(os->drop(os, fd), -EBADF);
+	free(text);
+}
+
 static void space_clocks_and_random_numbers_answer(void **state)
 {
 	const struct dynfs_os *os = os_real();
@@ -204,6 +254,7 @@ int main(void)
 		T(punching_gives_blocks_back),
 		T(names_are_made_listed_and_removed),
 		T(a_whole_file_system_is_synced_or_says_that_it_can_not),
+		T(what_is_settled_is_read_from_the_device),
 		T(space_clocks_and_random_numbers_answer),
 	};
 

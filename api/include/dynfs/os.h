@@ -114,6 +114,13 @@ struct dynfs_os {
 	 * that can not be promised: then sync one by one.
 	 */
 	int (*syncfs)(const struct dynfs_os *os, const char *path);
+	/*
+	 * Forget what the system caches of the file and need not write: what is
+	 * read next comes from the device.  A failed sync leaves pages that read
+	 * as if they were written, and that every later sync calls durable;
+	 * after a sync() and this only what is on the device can be read.
+	 */
+	int (*drop)(const struct dynfs_os *os, int fd);
 };
 
 #ifdef __cplusplus
