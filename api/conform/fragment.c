@@ -205,14 +205,15 @@ int frag_free(struct inst *i, const struct frag *f)
 	return res;
 }
 
-int frag_read(struct inst *i, const struct frag *f, bool head, uint64_t off,
-	      uint64_t len)
+static int read_part(struct inst *i, const struct frag *f, bool head,
+		     uint64_t off, uint64_t len, uint32_t flags)
 {
 	struct fop *o = fops_new(1);
 	uint64_t from = head ? off : f->head_len + off;
 	int res;
 
 	fop_set(o, f, DYNFS_STORE_READ);
+	o->op.flags = flags;
 	o->op.part = head ? DYNFS_STORE_HEAD : DYNFS_STORE_PAYLOAD;
 	o->op.offset = off;
 	fop_memory(o, len);
@@ -226,11 +227,26 @@ int frag_read(struct inst *i, const struct frag *f, bool head, uint64_t off,
 	return res;
 }
 
+int frag_read(struct inst *i, const struct frag *f, bool head, uint64_t off,
+	      uint64_t len)
+{
+	return read_part(i, f, head, off, len, 0);
+}
+
 int frag_check(struct inst *i, const struct frag *f)
 {
 	int res = frag_read(i, f, true, 0, f->head_len);
 
 	return res ? res : frag_read(i, f, false, 0, f->payload_len);
+}
+
+int frag_check_uncached(struct inst *i, const struct frag *f)
+{
+	int res = read_part(i, f, true, 0, f->head_len, DYNFS_STORE_UNCACHED);
+
+	return res ? res
+		   : read_part(i, f, false, 0, f->payload_len,
+			       DYNFS_STORE_UNCACHED);
 }
 
 int store_open(struct inst *i, const char *name, uint32_t flags, uint64_t limit)

@@ -28,6 +28,7 @@ int frag_free(struct inst *i, const struct frag *f);
 int frag_read(struct inst *i, const struct frag *f, bool head, uint64_t off,
 	      uint64_t len);
 int frag_check(struct inst *i, const struct frag *f); /* both parts, whole */
+int frag_check_uncached(struct inst *i, const struct frag *f);
 
 /* Why the store broke the rules of submit() and done(), or NULL. */
 const char *frag_wrong(void);

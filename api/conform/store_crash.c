@@ -162,7 +162,8 @@ static void story_look(struct inst *i, struct story *s, struct shown *ret)
 	uint64_t total = 0;
 
 	for (uint32_t n = 0; n < STORY; n++) {
-		ret->good[n] = s->written[n] && !frag_check(i, &s->f[n]);
+		ret->good[n] =
+		    s->written[n] && !frag_check_uncached(i, &s->f[n]);
 		ret->listed[n] =
 		    s->written[n] && store_listed(i, &s->f[n], 9, &total) == 1;
 	}
@@ -186,12 +187,19 @@ static bool same_shown(struct conform *c, const struct shown *a,
 	return true;
 }
 
-/* The process dies at the nth call; then the power goes, after a sync. */
-static bool kill_at(struct conform *c, uint64_t nth, bool *ret_end)
+/*
+ * The process dies at the nth call; then the power goes, after a sync.  With
+ * bad_sync that sync of the process fails, and all is shown as it was written.
+ */
+static bool kill_at(struct conform *c, uint64_t nth, uint64_t bad_sync,
+		    bool *ret_end)
 {
 	static const struct simos_fault no_syncfs = { .call = SIMOS_SYNCFS,
 						      .nth = 1,
 						      .err = -EOPNOTSUPP };
+	struct simos_fault bad = {
+		.call = SIMOS_SYNC, .nth = bad_sync, .times = 1, .err = -EIO
+	};
 	struct shown before, after;
 	struct story s = { 0 };
 	struct inst i;
@@ -202,6 +210,9 @@ static bool kill_at(struct conform *c, uint64_t nth, bool *ret_end)
 	if (store_open(&i, "store", DYNFS_STORE_OPEN_CREATE, 0) ||
 	    store_sync(&i))
 		return no(c, "open(CREATE) fails: %s", i.host.fail_text);
+	simos_lost(i.sim, SIMOS_CACHED);
+	if (bad_sync && simos_inject(i.sim, &bad))
+		return no(c, "the fault cannot be set");
 	simos_crash_at(i.sim, nth);
 	story_tell(&i, &s);
 	*ret_end = !simos_is_down(i.sim);
@@ -234,7 +245,11 @@ bool store_first_sync_covers_what_was_found(struct conform *c)
 	if (is_volatile(&i))
 		return skipped(c, "it says that it is volatile");
 	for (uint64_t n = 1; !end && n < CUTS_MAX; n++)
-		if (!kill_at(c, n, &end))
+		if (!kill_at(c, n, 0, &end))
+			return false;
+	end = false;
+	for (uint64_t n = 1; !end && n < CUTS_MAX; n++)
+		if (!kill_at(c, n, n % 5 + 1, &end))
 			return false;
 	return inst_free(c, &i);
 }
@@ -320,13 +335,14 @@ bool store_failed_sync_stays(struct conform *c)
 	struct frag f[3];
 	uint64_t token[3];
 	struct inst i;
-	bool good = true;
+	bool good = true, shown;
 
 	if (inst_new(c, &i, NULL) ||
 	    store_open(&i, "store", DYNFS_STORE_OPEN_CREATE, 0))
 		return false;
 	if (is_volatile(&i))
 		return skipped(c, "it says that it is volatile");
+	simos_lost(i.sim, SIMOS_CACHED);
 	for (uint32_t n = 0; good && n < 3; n++) {
 		f[n] = frag_make(n + 1, 50, 100000);
 		good = !frag_write(&i, &f[n]);
@@ -339,10 +355,14 @@ bool store_failed_sync_stays(struct conform *c)
 	}
 	good = good && (store_ops(&i)->sync(i.self, token[1]) < 0 ||
 			no(c, "the token of a failed sync becomes durable"));
+	shown = good && !frag_check_uncached(&i, &f[1]);
 	if (power_off(&i, SIMOS_LOSE, 1) || store_open(&i, "store", 0, 0))
 		return no(c, "open() after it fails: %s", i.host.fail_text);
 	good = good && ((!frag_check(&i, &f[0]) && !frag_check(&i, &f[2])) ||
 			no(c, "what was synced before or after is gone"));
+	good = good && (!shown || !frag_check(&i, &f[1]) ||
+			no(c, "a read past the caches shows what a failed "
+			      "sync lost"));
 	store_ops(&i)->close(i.self);
 	return inst_free(c, &i) && good;
 }

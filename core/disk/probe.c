@@ -12,6 +12,7 @@
 
 #include <base/cleanup.h>
 #include <base/fail.h>
+#include <base/os.h>
 #include <base/str.h>
 
 #include <errno.h>
@@ -120,6 +121,19 @@ int found_lock(const struct dynfs_os *os, const char *path, bool readonly)
 	return fd;
 }
 
+/* Its label, as the disk has it: what follows from it has to outlive us. */
+static int read_settled(const struct dynfs_os *os, int fd, const char *path,
+			bool readonly, struct label *ret)
+{
+	int r = readonly ? 0 : os_settle(os, fd);
+
+	/* whatever it is: the disk's fault */
+	if (r < 0)
+		return fail(-EIO, "disk %s: cannot sync its label: %s", path,
+			    fail_name(r));
+	return label_read_fd(os, fd, path, ret, NULL);
+}
+
 int found_probe(const struct dynfs_os *os, const char *path, bool readonly,
 		struct found *ret)
 {
@@ -134,7 +148,7 @@ int found_probe(const struct dynfs_os *os, const char *path, bool readonly,
 	if (f.fd < 0)
 		return f.fd;
 	f.path = strdup(path);
-	r = f.path ? label_read_fd(os, f.fd, path, &f.label, NULL) : -ENOMEM;
+	r = f.path ? read_settled(os, f.fd, path, readonly, &f.label) : -ENOMEM;
 	if (r >= 0) {
 		r = features_check(&f.label.features, path);
 		if (r == -EROFS && readonly)

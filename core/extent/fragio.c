@@ -90,7 +90,7 @@ struct fragread {
 	uint8_t *table;
 };
 
-static struct disk_op fragread_op(struct xentry *e, uint32_t index,
+static struct disk_op fragread_op(struct xentry *e, const struct fragio *io,
 				  struct disk *k, const struct iovec *iov,
 				  enum dynfs_store_part part, uint64_t offset)
 {
@@ -99,11 +99,12 @@ static struct disk_op fragread_op(struct xentry *e, uint32_t index,
 		.op = {
 			.size = sizeof(struct dynfs_store_op),
 			.kind = DYNFS_STORE_READ,
-			.id = { e->id.epoch, e->id.counter, index, 0 },
-			.place = e->rec.fragments[index].place,
+			.id = { e->id.epoch, e->id.counter, io->index, 0 },
+			.place = e->rec.fragments[io->index].place,
 			.iov = iov,
 			.n_iov = 1,
 			.part = part,
+			.flags = io->uncached ? DYNFS_STORE_UNCACHED : 0,
 			.offset = offset,
 		},
 	};
@@ -129,13 +130,12 @@ static int fragread_start(struct extents *x, struct xentry *e,
 		if (!f->table)
 			return -ENOMEM;
 		f->table_iov = (struct iovec){ f->table, table_len };
-		f->table_op = fragread_op(e, io->index, k, &f->table_iov,
+		f->table_op = fragread_op(e, io, k, &f->table_iov,
 					  DYNFS_STORE_HEAD, HEAD_FIXED_BYTES);
 		ops[(*n_ops)++] = &f->table_op;
 	}
 	f->iov = (struct iovec){ io->buf, io->to - io->from };
-	f->op = fragread_op(e, io->index, k, &f->iov, DYNFS_STORE_PAYLOAD,
-			    io->from);
+	f->op = fragread_op(e, io, k, &f->iov, DYNFS_STORE_PAYLOAD, io->from);
 	ops[(*n_ops)++] = &f->op;
 	return 0;
 }
@@ -231,8 +231,10 @@ static int rebuild_gather(struct extents *x, struct xentry *e, uint64_t from,
 			if (i < 0)
 				return -EIO;
 			tried |= 1u << i;
-			io[n++] = (struct fragio){ (uint32_t)i, from, to,
-						   bufs[i], 0 };
+			io[n++] = (struct fragio){ .index = (uint32_t)i,
+						   .from = from,
+						   .to = to,
+						   .buf = bufs[i] };
 		} while (n < need);
 		r = fragio_read(x, e, io, n);
 		if (r < 0)

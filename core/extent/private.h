@@ -201,6 +201,7 @@ struct fragio { /* reading a range of the payload of one fragment */
 	uint64_t from, to; /* multiples of the block, or the end */
 	uint8_t *buf;      /* to - from bytes; the caller's */
 	int result;        /* 0: read and verified */
+	bool uncached;     /* as the disk has it, not as a cache shows it */
 };
 /* All at once; each has its own result.  -ENOMEM only. */
 int fragio_read(struct extents *x, struct xentry *e, struct fragio *io,

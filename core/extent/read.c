@@ -292,12 +292,16 @@ static bool verify_unknown(int r)
 
 /*
  * 0 good; see above; other: bad.  What a disk shows that could not sync it may
- * be in a cache only: as if the disk were away.
+ * be in a cache only: as if the disk were away.  What it could not sync before
+ * us, and nobody remembers, is only in a cache: so that is not asked.
  */
 static int verify_fragment(struct extents *x, struct xentry *e, uint32_t i,
 			   uint8_t *buf)
 {
-	struct fragio io = { i, 0, e->rec.payload_len, buf, 0 };
+	struct fragio io = { .index = i,
+			     .to = e->rec.payload_len,
+			     .buf = buf,
+			     .uncached = true };
 	const struct disk *k =
 	    disks_find(x->how.disks, e->rec.fragments[i].disk);
 	int r;

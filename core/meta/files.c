@@ -9,6 +9,7 @@
 #include <meta/files.h>
 
 #include <base/cleanup.h>
+#include <base/os.h>
 #include <base/str.h>
 
 #include <errno.h>
@@ -146,16 +147,27 @@ int file_copy(const struct dynfs_os *os, const char *from, const char *to,
 	return r;
 }
 
-int meta_file_sync(const struct dynfs_os *os, const char *path)
+static int with_file(const struct dynfs_os *os, const char *path,
+		     int (*call)(const struct dynfs_os *os, int fd))
 {
 	int fd = os->open(os, path, DYNFS_OS_RDONLY, 0);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = os->sync(os, fd);
+	r = call(os, fd);
 	(void)os->close(os, fd); /* was synced, or does not count */
 	return r;
+}
+
+int meta_file_sync(const struct dynfs_os *os, const char *path)
+{
+	return with_file(os, path, os->sync);
+}
+
+int meta_file_settle(const struct dynfs_os *os, const char *path)
+{
+	return with_file(os, path, os_settle);
 }
 
 char *meta_path_parent(const char *path)

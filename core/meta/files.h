@@ -22,6 +22,8 @@ int file_sum(const struct dynfs_os *os, const char *path, uint64_t *ret_size,
 int file_copy(const struct dynfs_os *os, const char *from, const char *to,
 	      uint64_t *ret_size, uint8_t ret_sum[SUM128_LEN]);
 int meta_file_sync(const struct dynfs_os *os, const char *path);
+/* And what a cache shows that the device has not is gone: see os_settle(). */
+int meta_file_settle(const struct dynfs_os *os, const char *path);
 
 /* The directory is there after, durably. */
 int dir_make(const struct dynfs_os *os, const char *path);

@@ -73,7 +73,10 @@ static int gather(struct meta *m)
 	return !r && !m->n_logs ? no_logs(m, ids, n) : r;
 }
 
-/* What a crash left in caches could be lost by the next one. */
+/*
+ * What a crash left in caches could be lost by the next one, and what a failed
+ * sync left there is on no disk at all.
+ */
 static void settle(struct meta *m)
 {
 	for (uint32_t i = m->n_logs; i--;) {

@@ -366,7 +366,7 @@ int log_settle(struct log_disk *d)
 	for (size_t i = 0; !r && i < n; i++) {
 		AUTOFREE char *path = str_path(d->dir, names[i]);
 
-		r = path ? meta_file_sync(d->os, path) : -ENOMEM;
+		r = path ? meta_file_settle(d->os, path) : -ENOMEM;
 	}
 	names_free(names, n);
 	return r ? r : d->os->syncdir(d->os, d->dir);

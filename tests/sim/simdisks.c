@@ -48,8 +48,10 @@ static int rw(const struct dynfs_os *os, uint32_t id, const char *name,
 	fd = os->open(os, path, DYNFS_OS_RDWR, 0600);
 	if (fd < 0)
 		return fd;
-	n = write ? os->pwritev(os, fd, &v, 1, off)
-		  : os->preadv(os, fd, &v, 1, off);
+	/* nothing is read that only a cache has */
+	n = write ? os->pwritev(os, fd, &v, 1, off) : os->drop(os, fd);
+	if (!write && !n)
+		n = os->preadv(os, fd, &v, 1, off);
 	if (n == SLOT && write && !strcmp(name, "label")) {
 		int r = os->sync(os, fd);
 

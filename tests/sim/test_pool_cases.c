@@ -5,14 +5,18 @@
 #include "poolview.h"
 
 #include <base/fail.h>
+#include <base/le.h>
+#include <meta/log.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -372,6 +376,209 @@ static void a_pool_without_any_room_closes(void **state)
 	case_close(&c);
 }
 
+/* ---- what a failed sync left in the system's cache -------------------- */
+
+#define HANDLES 10000
+
+/* What the process has open, and how far the syncs of one group are. */
+static struct {
+	char path[HANDLES][40];
+	unsigned n_failing;  /* disks; 0: nothing is to happen */
+	atomic_uint failed;  /* a bit for each disk */
+	atomic_bool written; /* the group, to a log */
+	atomic_bool logged;  /* and synced there */
+} seen;
+
+static const struct dynfs_os *below(const struct dynfs_os *os)
+{
+	return simos_os((struct simos *)os->ctx);
+}
+
+static int open_seen(const struct dynfs_os *os, const char *path,
+		     uint32_t flags, uint32_t mode)
+{
+	int fd = below(os)->open(os, path, flags, mode);
+
+	assert_true(fd < HANDLES);
+	if (fd >= 0)
+		(void)snprintf(seen.path[fd], sizeof(seen.path[fd]), "%s",
+			       path);
+	return fd;
+}
+
+static bool is_log(int fd)
+{
+	return strstr(seen.path[fd], "/log/");
+}
+
+/* One that says nothing, only confirms, is not the one. */
+static ssize_t pwritev_seen(const struct dynfs_os *os, int fd,
+			    const struct iovec *iov, int n, uint64_t off)
+{
+	if (is_log(fd) && iov->iov_len > LOG_HEAD &&
+	    get_le32((const uint8_t *)iov->iov_base + 12) > 4)
+		atomic_store(&seen.written, true);
+	return below(os)->pwritev(os, fd, iov, n, off);
+}
+
+/*
+ * The process is no more when the group is in a log, and the last of the disks
+ * has failed to sync it: before what is lost is written elsewhere.
+ */
+static int sync_seen(const struct dynfs_os *os, int fd)
+{
+	int r = below(os)->sync(os, fd);
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	unsigned failed, tries = 0;
+
+	if (is_log(fd) && !r && atomic_load(&seen.written))
+		atomic_store(&seen.logged, true);
+	if (!seen.n_failing || r >= 0 || is_log(fd))
+		return r;
+	failed = 1u << (seen.path[fd][2] - '0');
+	failed |= atomic_fetch_or(&seen.failed, failed);
+	if ((unsigned)__builtin_popcount(failed) < seen.n_failing)
+		return r;
+	while (!atomic_load(&seen.logged) && tries++ < 10000)
+		(void)nanosleep(&nap, NULL);
+	simos_crash_at((struct simos *)os->ctx, 1);
+	return r;
+}
+
+/* The syncs of these disks fail, and what they lost is read as before. */
+static void lose_syncs(struct case_pool *c, unsigned from, unsigned to)
+{
+	simos_lost(c->p.sim, SIMOS_CACHED);
+	for (unsigned i = from; i < to; i++) {
+		struct simos_fault f = { .call = SIMOS_SYNC,
+					 .prefix = simpool_disk(i),
+					 .nth = 1,
+					 .err = -EIO };
+
+		assert_int_equal(simos_inject(c->p.sim, &f), 0);
+	}
+}
+
+/* The process is killed, and another opens the pool. */
+static void kill_and_open(struct case_pool *c, enum simos_survival how)
+{
+	simos_crash_at(c->p.sim, 1);
+	pool_abandon(c->p.pool);
+	simos_restart(c->p.sim, how, 1);
+	if (simpool_open(&c->p))
+		fail_msg("%s", fail_text(0));
+	assert_false(pool_readonly(c->p.pool));
+}
+
+/* So that all handles are known. */
+static void reopen_seen(struct case_pool *c)
+{
+	assert_int_equal(pool_close(c->p.pool), 0);
+	c->p.os.open = open_seen;
+	c->p.os.sync = sync_seen;
+	c->p.os.pwritev = pwritev_seen;
+	assert_int_equal(simpool_open(&c->p), 0);
+}
+
+/* The content of f that is there, if any: durable, or known to lack some. */
+static void lose_fragments(struct case_pool *c, unsigned n)
+{
+	uint64_t ino;
+
+	/* a new segment begins with a sync of its own */
+	write_file(c, "before", sizeof(bytes));
+	assert_int_equal(pool_sync(c->p.pool), 0);
+	ino = new_file(c, "f");
+	assert_int_equal(pool_sync(c->p.pool), 0);
+	/* three of the others hold the log */
+	lose_syncs(c, SIMPOOL_DISKS - n, SIMPOOL_DISKS);
+	atomic_store(&seen.failed, 0);
+	atomic_store(&seen.written, false);
+	atomic_store(&seen.logged, false);
+	seen.n_failing = n;
+	(void)pv_write(c->p.fs, ino, 0, bytes, sizeof(bytes));
+	assert_true(pv_fsync(c->p.fs, ino, false) < 0);
+	/* others may have failed because there was nobody any more */
+	assert_true((unsigned)__builtin_popcount(seen.failed) >= n);
+	seen.n_failing = 0;
+	kill_and_open(c, SIMOS_CACHED);
+}
+
+static uint64_t size_of(struct case_pool *c, const char *name)
+{
+	struct dynfs_attr a;
+	int r = c->p.fs->lookup(c->p.fs->ctx, DYNFS_ROOT_INO, name, &a);
+
+	assert_true(!r || r == -ENOENT);
+	if (r)
+		return 0;
+	c->p.fs->forget(c->p.fs->ctx, a.ino, 1);
+	return a.size_bytes;
+}
+
+static void what_an_open_found_in_a_cache_is_there_after_a_cut(void **state)
+{
+	struct case_pool c;
+	uint64_t size;
+
+	case_open(&c, NULL, (const char *)*state);
+	reopen_seen(&c);
+	lose_fragments(&c, 3);
+	size = size_of(&c, "f");
+	if (size)
+		expect_file(&c, "f", size);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	kill_and_open(&c, SIMOS_LOSE);
+	assert_int_equal(size_of(&c, "f"), size);
+	if (size)
+		expect_file(&c, "f", size);
+	case_close(&c);
+}
+
+static void what_a_cache_has_and_a_disk_lacks_is_to_be_repaired(void **state)
+{
+	struct case_pool c;
+	struct extents_status st;
+
+	case_open(&c, NULL, (const char *)*state);
+	reopen_seen(&c);
+	lose_fragments(&c, 2);
+	assert_int_equal(size_of(&c, "f"), sizeof(bytes));
+	extents_status(pool_extents(c.p.pool), &st);
+	assert_true(st.queued_repair > 0);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	kill_and_open(&c, SIMOS_LOSE);
+	expect_file(&c, "f", sizeof(bytes));
+	case_close(&c);
+}
+
+static void a_log_that_is_in_caches_only_is_not_built_upon(void **state)
+{
+	struct case_pool c;
+	char value[8];
+	size_t len;
+
+	(void)state;
+	case_open(&c, NULL, NULL);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	lose_syncs(&c, 0, SIMPOOL_DISKS);
+	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.x",
+					  "before", 6, 0),
+			 0);
+	assert_true(pool_sync(c.p.pool) < 0);
+	kill_and_open(&c, SIMOS_CACHED);
+	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.y",
+					  "after", 5, 0),
+			 0);
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	kill_and_open(&c, SIMOS_LOSE);
+	assert_int_equal(c.p.fs->getxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.y",
+					  value, sizeof(value), &len),
+			 0);
+	assert_int_equal(len, 5);
+	case_close(&c);
+}
+
 #define WITH_STORE(test, store) cmocka_unit_test_prestate(test, store)
 
 int main(void)
@@ -401,7 +608,19 @@ int main(void)
 		    a_pool_that_can_not_write_its_log_says_so_at_close),
 		WITH_STORE(a_pool_without_any_room_closes, segment),
 		WITH_STORE(a_pool_without_any_room_closes, dir),
+		WITH_STORE(what_an_open_found_in_a_cache_is_there_after_a_cut,
+			   segment),
+		WITH_STORE(what_an_open_found_in_a_cache_is_there_after_a_cut,
+			   dir),
+		WITH_STORE(what_a_cache_has_and_a_disk_lacks_is_to_be_repaired,
+			   segment),
+		WITH_STORE(what_a_cache_has_and_a_disk_lacks_is_to_be_repaired,
+			   dir),
+		cmocka_unit_test(
+		    a_log_that_is_in_caches_only_is_not_built_upon),
 	};
 
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(i * 31 + i / 256);
 	return cmocka_run_group_tests_name("pool: cases", tests, NULL, NULL);
 }

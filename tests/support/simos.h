@@ -102,7 +102,7 @@ int simos_fail_sync(struct simos *s, const char *prefix);
  * What becomes of a page that a sync could not write, and that counts as clean
  * from then on.  SIMOS_CACHED: it is read as it was written until the file is
  * dropped, the power goes or the disk does, also by who comes after a kill.
- * SIMOS_LOSE, the default: it reads as before at once.  SIMOS_COIN: some so,
+ * SIMOS_LOSE: it reads as before at once.  SIMOS_COIN, the default: some so,
  * some so, for memory may run short at any time.
  */
 void simos_lost(struct simos *s, enum simos_survival how);

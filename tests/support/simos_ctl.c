@@ -13,7 +13,7 @@ struct simos *simos_new(uint64_t seed)
 		return NULL;
 	pthread_mutex_init(&s->lock, NULL);
 	s->rng = seed;
-	s->lost = SIMOS_LOSE;
+	s->lost = SIMOS_COIN;
 	s->next_ino = 2;
 	s->next_disk = 2;
 	s->ops_tail = &s->ops;

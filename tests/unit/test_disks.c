@@ -503,9 +503,84 @@ members_the_config_does_not_name_are_found_by_their_hint(void **state)
 	lab_close(&lab);
 }
 
+/* From this sync on none of any disk succeeds. */
+static void fail_syncs(struct lab *lab, unsigned mask, uint64_t nth)
+{
+	for (uint32_t i = 0; i < lab->n; ++i) {
+		struct simos_fault f = { .call = SIMOS_SYNC,
+					 .prefix = lab->path[i],
+					 .nth = nth,
+					 .err = -EIO };
+
+		if (mask >> i & 1)
+			assert_int_equal(simos_inject(lab->s, &f), 0);
+	}
+}
+
+static void end_and_open(struct lab *lab, enum simos_survival how,
+			 struct disks **d)
+{
+	simos_crash_at(lab->s, 1);
+	disks_close(*d);
+	simos_restart(lab->s, how, 1);
+	assert_int_equal(disks_open(lab_how(lab, LAB_ALL), d), 0);
+}
+
+static void a_label_that_only_caches_have_is_not_seen(void **state)
+{
+	struct lab lab;
+	struct disks *d;
+
+	(void)state;
+	lab_open(&lab, 3, GIB, 41);
+	lab_create(&lab);
+	assert_int_equal(lab_session(&lab, LAB_ALL, &d), 0);
+	assert_int_equal(disks_epoch(d), 2);
+	/* it is promised, and then on no disk */
+	simos_lost(lab.s, SIMOS_CACHED);
+	fail_syncs(&lab, LAB_ALL, 2);
+	assert_fails(disks_next_epoch(d, (uint32_t[]){ 1 }, 1), -EROFS,
+		     "majority");
+	end_and_open(&lab, SIMOS_CACHED, &d);
+	assert_int_equal(disks_epoch(d), 2);
+	assert_int_equal(disks_insync(d, NULL, 0), 3);
+	end_and_open(&lab, SIMOS_LOSE, &d);
+	assert_int_equal(disks_epoch(d), 2);
+	assert_int_equal(disks_insync(d, NULL, 0), 3);
+	disks_close(d);
+	lab_close(&lab);
+}
+
+static void a_disk_whose_label_can_not_be_synced_is_missing(void **state)
+{
+	struct lab lab;
+	struct disks *d;
+
+	(void)state;
+	lab_open(&lab, 3, GIB, 42);
+	lab_create(&lab);
+	fail_syncs(&lab, 1, 1);
+	assert_int_equal(lab_session(&lab, LAB_ALL, &d), 0);
+	assert_int_equal(disks_at(d, 0)->health, DISK_MISSING);
+	assert_int_equal(disks_at(d, 1)->health, DISK_ONLINE);
+	assert_true(lab_logged("cannot sync its label"));
+	disks_close(d);
+	simos_heal(lab.s);
+	fail_syncs(&lab, 1, 1);
+	/* who only reads needs no sync */
+	lab_how(&lab, LAB_ALL)->readonly = true;
+	assert_int_equal(disks_open(&lab.how, &d), 0);
+	assert_int_equal(disks_at(d, 0)->health, DISK_ONLINE);
+	disks_close(d);
+	lab_close(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_label_that_only_caches_have_is_not_seen),
+		cmocka_unit_test(
+		    a_disk_whose_label_can_not_be_synced_is_missing),
 		cmocka_unit_test(a_new_pool_opens_with_all_its_disks),
 		cmocka_unit_test(an_open_of_a_readonly_set_writes_nothing),
 		cmocka_unit_test(

@@ -18,7 +18,10 @@
  *
  * What open() finds is not durable for being there: a process that was killed
  * leaves what it wrote in the system's caches, where it can be read, and a
- * power cut still takes it.  The first sync() after open() covers that, too.
+ * power cut still takes it.  The first sync() after open() covers that, too,
+ * but for what an earlier sync has failed to write: the system may show it for
+ * as long as it runs, and no sync tells of it any more.  DYNFS_STORE_UNCACHED
+ * is how the core asks for what is really there.
  */
 #ifndef DYNFS_STORE_H
 #define DYNFS_STORE_H
@@ -50,6 +53,13 @@ enum dynfs_store_op_kind {
 enum dynfs_store_part { DYNFS_STORE_HEAD = 0, DYNFS_STORE_PAYLOAD };
 
 /*
+ * READ: not what a cache shows, but what the disk has: where the system keeps
+ * bytes that need not be written, they are dropped first (os->drop()).  After
+ * a sync() that returned 0, whatever is read so survives a power cut.
+ */
+#define DYNFS_STORE_UNCACHED (1u << 0)
+
+/*
  * One operation.  The caller owns it and everything it points to until done()
  * is called; after done() the store never touches it again.
  */
@@ -70,8 +80,8 @@ struct dynfs_store_op {
 	uint32_t n_iov;
 	uint32_t head_len; /* WRITE */
 	uint32_t part;     /* READ: enum dynfs_store_part */
-	uint32_t reserved;
-	uint64_t offset; /* READ: where in the part to begin */
+	uint32_t flags;    /* DYNFS_STORE_* above; others are ignored */
+	uint64_t offset;   /* READ: where in the part to begin */
 
 	void (*done)(struct dynfs_store_op *op);
 	void *ctx; /* the caller's */

@@ -310,6 +310,19 @@ static bool store_there(struct dir *d)
 	return !d->os->stat(d->os, path, &st);
 }
 
+static int open_to_read(struct dir *d, const char *path, uint32_t flags)
+{
+	int fd = d->os->open(d->os, path, DYNFS_OS_RDONLY, 0);
+	int r = 0;
+
+	if (fd >= 0 && flags & DYNFS_STORE_UNCACHED)
+		r = d->os->drop(d->os, fd);
+	if (!r)
+		return fd;
+	(void)d->os->close(d->os, fd); /* read only */
+	return r;
+}
+
 static int dir_read(struct dir *d, struct dynfs_store_op *op)
 {
 	bool head = op->part == DYNFS_STORE_HEAD;
@@ -324,7 +337,7 @@ static int dir_read(struct dir *d, struct dynfs_store_op *op)
 	fd = -ENOENT;
 	if (dir_place_get(&op->id, &op->place, &n)) {
 		dir_path(d, &n, path, sizeof(path));
-		fd = d->os->open(d->os, path, DYNFS_OS_RDONLY, 0);
+		fd = open_to_read(d, path, op->flags);
 	}
 	if (fd == -ENOENT && !store_there(d))
 		fd = -EIO;

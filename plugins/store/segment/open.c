@@ -88,13 +88,30 @@ static void take_records(struct store *s, struct seg *g,
 	pthread_mutex_unlock(&s->lock);
 }
 
+/*
+ * A sync of it may have failed before: what is in a cache only is neither
+ * believed nor sealed.
+ */
+static int forget_cached(struct store *s, struct seg *g)
+{
+	int fd, r = seg_fd_get(s, g, &fd);
+
+	if (r < 0)
+		return r;
+	r = s->os->drop(s->os, fd);
+	seg_fd_put(s, g);
+	return r;
+}
+
 /* A segment that was open when the store went down. */
 static int adopt(struct store *s, struct seg *g)
 {
 	struct seg_recs recs = { 0 };
 	uint64_t tail;
-	int fd, r;
+	int fd, r = s->rdonly ? 0 : forget_cached(s, g);
 
+	if (r < 0)
+		return r;
 	if (seg_count(s, g)) {
 		/* sealed, but its name does not say so */
 		pthread_mutex_lock(&s->lock);
@@ -232,7 +249,8 @@ int segment_open(void *self, const struct dynfs_store_open *how)
 {
 	struct store *s = self;
 	size_t len = strlen(how->path);
-	int r;
+	bool create;
+	int r = 0;
 
 	if (!len || len > 4000)
 		return s->host->fail(s->host, -EINVAL,
@@ -244,11 +262,11 @@ int segment_open(void *self, const struct dynfs_store_open *how)
 	memcpy(s->path, how->path, len + 1);
 	while (len > 1 && s->path[len - 1] == '/')
 		s->path[--len] = 0;
-	r = 0;
-	if ((how->flags & DYNFS_STORE_OPEN_CREATE) && !s->rdonly)
+	create = (how->flags & DYNFS_STORE_OPEN_CREATE) && !s->rdonly;
+	if (create)
 		r = seg_super_create(s);
 	if (!r)
-		r = seg_super_open(s);
+		r = seg_super_open(s, !create);
 	if (!r)
 		r = choose_sizes(s, how);
 	s->next_number = s->super.next_number;

@@ -84,6 +84,12 @@ int segment_read(struct store *s, struct dynfs_store_op *op)
 	have = head ? place.head_len : place.payload_len;
 	if (op->offset <= have && want <= have - op->offset)
 		r = seg_fd_get(s, g, &fd);
+	/* what open() found was dropped then, if it was not durable */
+	if (!r && g->ours && op->flags & DYNFS_STORE_UNCACHED) {
+		r = s->os->drop(s->os, fd);
+		if (r < 0)
+			seg_fd_put(s, g);
+	}
 	/* removed just now: it was freed */
 	if (r == -ENOENT)
 		r = -EUCLEAN;

@@ -110,6 +110,7 @@ int seg_create(struct store *s, uint64_t need, struct seg **ret)
 	if (!g)
 		return -ENOMEM;
 	g->open_name = true;
+	g->ours = true;
 	g->live_known = true;
 	g->tail = SEG_PAGE;
 	g->size = size_for(s, least);

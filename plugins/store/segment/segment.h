@@ -84,6 +84,7 @@ struct seg {
 	bool on_dirty;         /* in the list of what sync() must look at */
 	bool data_dirty;       /* written since the last good sync: keep fd */
 	bool open_name;        /* N.open, else N.seg */
+	bool ours;             /* made since open() */
 	bool append;           /* the tail may still move */
 	bool sealing;          /* becomes sealed when n_flight is 0 */
 	bool sealed;           /* index and footer are there */
@@ -258,7 +259,8 @@ bool seg_name_parse(const char *name, uint64_t *ret, bool *ret_open);
 
 /* super.c */
 int seg_super_create(struct store *s);
-int seg_super_open(struct store *s);
+/* found: it was there before us, and may be in caches only */
+int seg_super_open(struct store *s, bool found);
 int seg_super_write(struct store *s); /* the next sequence; synced */
 int seg_number_take(struct store *s, uint64_t *ret);
 

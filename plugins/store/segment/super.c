@@ -245,7 +245,21 @@ static void super_mend(struct store *s)
 		(void)seg_super_write(s); /* or with the first number taken */
 }
 
-int seg_super_open(struct store *s)
+/* Numbers are taken below what it says: not if only a cache says so. */
+static int super_settle(struct store *s, int fd)
+{
+	int r = s->os->sync(s->os, fd);
+
+	if (!r)
+		r = s->os->drop(s->os, fd);
+	return r < 0 ? s->host->fail(s->host, -EIO,
+				     "segment: %s: the superblock can not be "
+				     "synced: %s",
+				     s->path, strerrordesc_np(-r))
+		     : 0;
+}
+
+int seg_super_open(struct store *s, bool found)
 {
 	uint32_t flags = s->rdonly ? DYNFS_OS_RDONLY : DYNFS_OS_RDWR;
 	uint32_t good = 0;
@@ -254,9 +268,9 @@ int seg_super_open(struct store *s)
 
 	super_path(s, "store.dynfs", path, sizeof(path));
 	fd = s->os->open(s->os, path, flags, 0);
-	r = fd;
-	if (fd >= 0)
-		r = super_read(s, fd, &good);
+	r = fd >= 0 && found && !s->rdonly ? super_settle(s, fd) : 0;
+	if (!r)
+		r = fd < 0 ? fd : super_read(s, fd, &good);
 	if (fd == -ENOENT || (!r && !good)) {
 		if (fd >= 0)
 			(void)s->os->close(s->os, fd); /* nothing written */
