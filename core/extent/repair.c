@@ -333,7 +333,19 @@ static int free_place(struct extents *x, struct extent_id id, uint32_t index,
 	return b->error;
 }
 
-/* Puts the record with fragment index elsewhere, or missing and queued. */
+static uint32_t count_placed(const struct extent_rec *rec)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < rec->k + rec->m; ++i)
+		n += rec->fragments[i].disk != 0;
+	return n;
+}
+
+/*
+ * Puts the record with fragment index elsewhere, or missing and queued.  -EIO
+ * when too few are left: then what was written may not be answered.
+ */
 static int resettle(struct extents *x, struct xentry *e, uint32_t index,
 		    struct batch *b)
 {
@@ -357,6 +369,9 @@ static int resettle(struct extents *x, struct xentry *e, uint32_t index,
 	} else {
 		rec.fragments[index].disk = 0;
 		rec.flags |= EXTENT_DEGRADED;
+		if (count_placed(&rec) < rec.k)
+			return fail(-EIO, "an extent lost more fragments than "
+					  "it can do without");
 		(void)pthread_mutex_lock(&x->repair_lock);
 		r = repair_put(x, e->id, rec.plain_len, 1u << index,
 			       REPAIR_WRITTEN_DEGRADED, b);

@@ -19,6 +19,7 @@
 enum world_sum {
 	SUM_CUTS,       /* power cuts in the middle of operations */
 	SUM_KILLS,      /* of the process */
+	SUM_LOST_SYNCS, /* right before */
 	SUM_OPEN_CUTS,  /* in the middle of opening */
 	SUM_LOST,       /* steps that a cut took back */
 	SUM_FAULTS,     /* calls made to fail, disks gone while in use */

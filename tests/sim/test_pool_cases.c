@@ -552,6 +552,28 @@ static void what_a_cache_has_and_a_disk_lacks_is_to_be_repaired(void **state)
 	case_close(&c);
 }
 
+/* More disks at once than the redundancy can do without. */
+static void a_sync_that_lost_too_much_is_not_answered(void **state)
+{
+	struct case_pool c;
+	uint64_t ino;
+	int r;
+
+	case_open(&c, NULL, (const char *)*state);
+	write_file(&c, "before", sizeof(bytes));
+	ino = new_file(&c, "f");
+	assert_int_equal(pool_sync(c.p.pool), 0);
+	lose_syncs(&c, 3, SIMPOOL_DISKS);
+	r = pv_write(c.p.fs, ino, 0, bytes, sizeof(bytes));
+	if (!r)
+		r = pv_fsync(c.p.fs, ino, false);
+	kill_and_open(&c, SIMOS_LOSE);
+	if (!r)
+		expect_file(&c, "f", sizeof(bytes));
+	expect_file(&c, "before", sizeof(bytes));
+	case_close(&c);
+}
+
 static void a_log_that_is_in_caches_only_is_not_built_upon(void **state)
 {
 	struct case_pool c;
@@ -616,6 +638,8 @@ int main(void)
 			   segment),
 		WITH_STORE(what_a_cache_has_and_a_disk_lacks_is_to_be_repaired,
 			   dir),
+		WITH_STORE(a_sync_that_lost_too_much_is_not_answered, segment),
+		WITH_STORE(a_sync_that_lost_too_much_is_not_answered, dir),
 		cmocka_unit_test(
 		    a_log_that_is_in_caches_only_is_not_built_upon),
 	};

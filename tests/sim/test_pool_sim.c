@@ -3,8 +3,8 @@
  * The whole core in one process on six simulated disks: random operations
  * through the view, by one to three threads, while calls of up to two weak
  * disks fail, bits flip on them, and they go away; then the power goes at a
- * random call, or the process dies (and the power goes after the pool was
- * opened again), or all is closed; then weak disks go or come back stale, or
+ * random call, or the process dies, perhaps while syncs of half of the disks
+ * fail (and the power goes after the pool was opened again), or all is closed; then weak disks go or come back stale, or
  * the index is deleted; then the pool is opened again, where the power may go
  * once more; three times for each seed.
  *
@@ -251,6 +251,25 @@ static void cut_after_kill(struct world *w)
 	check_all(w);
 }
 
+/*
+ * Its last syncs fail on half of the disks, and whoever comes next is shown
+ * what no disk has.  Nothing of that was answered.
+ */
+static void lose_last_syncs(struct world *w)
+{
+	simos_lost(w->p.sim, dice(&w->rng, 2) ? SIMOS_CACHED : SIMOS_COIN);
+	for (unsigned i = w->seed % 2; i < SIMPOOL_DISKS; i += 2)
+		CHECK(w,
+		      !simos_inject(w->p.sim, &(struct simos_fault){
+						  .call = SIMOS_SYNC,
+						  .prefix = simpool_disk(i),
+						  .nth = 1 + dice(&w->rng, 3),
+						  .err = -EIO }));
+	simos_crash_at(w->p.sim, 1 + dice(&w->rng, 60));
+	(void)pool_sync(w->p.pool);
+	met(w, SUM_LOST_SYNCS, 1);
+}
+
 /* How it ends; the names say what the checks after it are about. */
 static void end_life(struct world *w)
 {
@@ -264,6 +283,8 @@ static void end_life(struct world *w)
 		faults_restart(w);
 	} else if (simos_is_down(w->p.sim) || how < 2) {
 		w->doing = "kill";
+		if (!w->worn && !simos_is_down(w->p.sim) && dice(&w->rng, 2))
+			lose_last_syncs(w);
 		/* nothing that it would still do on its way out */
 		simos_crash_at(w->p.sim, 1);
 		abandon(w);
@@ -466,6 +487,7 @@ int main(void)
 		.run = run_seed,
 		.met = { [SUM_CUTS] = "power cuts",
 			 [SUM_KILLS] = "kills",
+			 [SUM_LOST_SYNCS] = "with failing syncs",
 			 [SUM_OPEN_CUTS] = "while opening",
 			 [SUM_LOST] = "steps lost",
 			 [SUM_FAULTS] = "faults",
