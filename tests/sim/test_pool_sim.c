@@ -4,9 +4,9 @@
  * through the view, by one to three threads, while calls of up to two weak
  * disks fail, bits flip on them, and they go away; then the power goes at a
  * random call, or the process dies, perhaps while syncs of half of the disks
- * fail (and the power goes after the pool was opened again), or all is closed; then weak disks go or come back stale, or
- * the index is deleted; then the pool is opened again, where the power may go
- * once more; three times for each seed.
+ * fail (and the power goes after the pool was opened again), or all is closed;
+ * then weak disks go or come back stale, or the index is deleted; then the pool
+ * is opened again, where the power may go once more; three times for each seed.
  *
  * What is there must be: names as a prefix of the operations left them, that
  * reaches the last sync that was answered; files whole if they were synced

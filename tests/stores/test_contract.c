@@ -211,24 +211,50 @@ static void what_is_no_store_is_refused(void **state)
 	}
 }
 
+static void marker_write(struct rig *r, char *line, uint64_t off)
+{
+	struct iovec v = { line, strlen(line) };
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/store.dynfs", r->path);
+	fd = r->os->open(r->os, path, DYNFS_OS_RDWR, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(r->os->pwritev(r->os, fd, &v, 1, off), v.iov_len);
+	assert_int_equal(r->os->close(r->os, fd), 0);
+}
+
 static void a_marker_of_another_version_refuses_the_dir_store(void **state)
 {
 	struct rig *r = *state;
-	struct iovec v = { (char[]){ "dynfs store dir 2\n" }, 18 };
-	char path[128];
-	int fd;
+	char line[] = "dynfs store dir 3\n";
 
 	/* what the segment store does is in test_segment */
 	if (strcmp(r->name, "dir") != 0)
 		skip();
 	rig_close(r);
-	(void)snprintf(path, sizeof(path), "%s/store.dynfs", r->path);
-	fd = r->os->open(r->os, path, DYNFS_OS_RDWR, 0);
-	assert_true(fd >= 0);
-	assert_int_equal(r->os->pwritev(r->os, fd, &v, 1, 0), 18);
-	assert_int_equal(r->os->close(r->os, fd), 0);
+	marker_write(r, line, 0);
+	marker_write(r, line, strlen(line));
 	assert_int_equal(rig_open(r, 0), -EOPNOTSUPP);
 	assert_int_equal(rig_open(r, DYNFS_STORE_OPEN_RDONLY), -EOPNOTSUPP);
+}
+
+/* 1 and 3 are a bit apart. */
+static void a_damaged_marker_does_not_cost_the_dir_store(void **state)
+{
+	struct rig *r = *state;
+	char line[] = "dynfs store dir 3\n", none[] = "dynfs Store dir 1\n";
+
+	if (strcmp(r->name, "dir") != 0)
+		skip();
+	for (uint64_t half = 0; half < 2; half++) {
+		rig_close(r);
+		marker_write(r, line, half * strlen(line));
+		assert_int_equal(rig_open(r, 0), 0);
+		rig_close(r);
+		marker_write(r, none, half * strlen(none));
+		assert_int_equal(rig_open(r, 0), 0);
+	}
 }
 
 static void a_read_only_store_writes_nothing(void **state)
@@ -601,6 +627,7 @@ int main(int argc, char **argv)
 		T(fragments_outlive_a_clean_close),
 		T(what_is_no_store_is_refused),
 		T(a_marker_of_another_version_refuses_the_dir_store),
+		T(a_damaged_marker_does_not_cost_the_dir_store),
 		T(a_read_only_store_writes_nothing),
 		T(a_full_store_says_so_and_takes_more_after_frees),
 		T(free_space_is_a_promise),

@@ -11,7 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char marker[] = "dynfs store dir 1\n";
+#define MARKER "dynfs store dir 1\n"
+#define HALF   (sizeof(MARKER) - 1)
+
+/* Twice, for one damaged character must not make a newer version of it. */
+static const char marker[] = MARKER MARKER;
 
 static int mkdir_any(struct dir *d, const char *path)
 {
@@ -125,9 +129,19 @@ static int dir_make(struct dir *d)
 	return r ? r : make_marker(d);
 }
 
+/* Damaged text is no reason to lose what the names of fragments still say. */
+static bool is_of_another_version(struct dir *d, int fd)
+{
+	char text[2 * HALF];
+
+	return !read_whole_at(d->os, fd, text, sizeof(text), 0) &&
+	       !memcmp(text, text + HALF, HALF) &&
+	       !memcmp(text, MARKER, HALF - 2) && memcmp(text, MARKER, HALF);
+}
+
 static int check_marker(struct dir *d)
 {
-	char path[4096], text[sizeof(marker)] = { 0 };
+	char path[4096];
 	int fd;
 
 	sub_path(d, "store.dynfs", path, sizeof(path));
@@ -141,9 +155,7 @@ static int check_marker(struct dir *d)
 	}
 	if (fd < 0)
 		return fd;
-	/* damaged text is no reason to lose what the names still say */
-	if (!read_whole_at(d->os, fd, text, sizeof(marker) - 1, 0) &&
-	    !memcmp(text, marker, 16) && strcmp(text, marker) != 0) {
+	if (is_of_another_version(d, fd)) {
 		(void)d->os->close(d->os, fd); /* read only */
 		return d->host->fail(d->host, -EOPNOTSUPP,
 				     "dir: %s is of another version", d->path);
