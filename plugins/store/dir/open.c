@@ -136,7 +136,8 @@ static bool is_of_another_version(struct dir *d, int fd)
 
 	return !read_whole_at(d->os, fd, text, sizeof(text), 0) &&
 	       !memcmp(text, text + HALF, HALF) &&
-	       !memcmp(text, MARKER, HALF - 2) && memcmp(text, MARKER, HALF);
+	       !memcmp(text, MARKER, HALF - 2) &&
+	       memcmp(text, MARKER, HALF) != 0;
 }
 
 static int check_marker(struct dir *d)
