@@ -31,9 +31,10 @@ static struct disk_in *disk_of(const struct dynfs_os *os)
 
 static int handle_note(struct disk_in *k, int fd)
 {
-	size_t at = (size_t)fd / 64, n = k->n_open_words;
+	size_t at = (size_t)fd / 64, n;
 	AUTOLOCK(&k->open_lock);
 
+	n = k->n_open_words;
 	if (at >= n) {
 		uint64_t *v =
 		    (uint64_t *)realloc(k->open, (at + 1) * sizeof(*v));
