@@ -80,7 +80,7 @@ take_down() {
 build() {
 	(
 		cd "$top"
-		[ -f build/release/build.ninja ] || cmake --preset release
+		cmake --preset release -DDYNFS_TESTS=ON
 		cmake --build build/release --parallel 2 \
 			--target bench
 	) >"$work/build.log" 2>&1 || {

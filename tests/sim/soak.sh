@@ -19,8 +19,7 @@ case $seeds in
 esac
 
 cd "$top"
-[ -f "$build/CMakeCache.txt" ] ||
-	cmake --preset release -DDYNFS_TESTS=ON -B "$build" >&2
+cmake --preset release -DDYNFS_TESTS=ON -B "$build" >&2
 cmake --build "$build" --parallel 2 --target \
 	test_pool_sim test_meta_sim tree_pool >&2
 DYNFS_PLUGIN_DIR=$build/lib/dynfs
