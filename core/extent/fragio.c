@@ -31,17 +31,22 @@ static uint32_t xentry_blocks(const struct xentry *e)
 	return head_blocks(e->rec.payload_len, e->rec.block_bytes);
 }
 
-/* Believe the table if it gives the root; then it is everybody's. */
-static int table_accept(struct xentry *e, const struct policy *p,
-			uint32_t index, uint8_t **table)
+struct extent_shape xentry_shape(const struct xentry *e, const struct policy *p)
 {
-	struct extent_shape shape = {
+	return (struct extent_shape){
 		.id = e->id,
 		.policy = p,
 		.plain_len = e->rec.plain_len,
 		.stored_len = e->rec.stored_len,
 		.payload_len = e->rec.payload_len,
 	};
+}
+
+/* Believe the table if it gives the root; then it is everybody's. */
+static int table_accept(struct xentry *e, const struct policy *p,
+			uint32_t index, uint8_t **table)
+{
+	struct extent_shape shape = xentry_shape(e, p);
 	uint8_t root[DYNFS_CHECKSUM_MAX], *none = NULL;
 	int r = head_root(&shape, index, *table, xentry_blocks(e), root);
 

@@ -196,6 +196,10 @@ int place_pick(struct extents *x, const struct place_want *w, struct disk **ret,
 	       uint32_t *ret_have);
 
 /* fragio.c */
+/* What its record says; no owners, epoch, number and time. */
+struct extent_shape xentry_shape(const struct xentry *e,
+				 const struct policy *p);
+
 struct fragio { /* reading a range of the payload of one fragment */
 	uint32_t index;
 	uint64_t from, to; /* multiples of the block, or the end */

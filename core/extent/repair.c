@@ -212,22 +212,17 @@ static int move_write(struct extents *x, struct xentry *e, uint32_t index,
 		      struct fragment_rec *ret)
 {
 	struct extent_owner *owners = NULL;
-	struct extent_shape shape = {
-		.id = e->id,
-		.policy = p,
-		.plain_len = e->rec.plain_len,
-		.stored_len = e->rec.stored_len,
-		.payload_len = e->rec.payload_len,
-		.epoch = disks_epoch(x->how.disks),
-		.number = meta_open_number(x->meta),
-		.wall_ns = x->how.os->wall_ns(x->how.os),
-	};
+	struct extent_shape shape = xentry_shape(e, p);
 	AUTOBUF struct buf head = BUF_INIT;
 	struct disk_op op, *ops[1] = { &op };
 	struct iovec iov[2];
 	uint8_t *table, root[DYNFS_CHECKSUM_MAX];
-	int r = read_owners(x, e, index, &owners, &shape.n_owners);
+	int r;
 
+	shape.epoch = disks_epoch(x->how.disks);
+	shape.number = meta_open_number(x->meta);
+	shape.wall_ns = x->how.os->wall_ns(x->how.os);
+	r = read_owners(x, e, index, &owners, &shape.n_owners);
 	if (r < 0)
 		return r;
 	shape.owners = owners;

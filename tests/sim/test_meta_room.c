@@ -94,9 +94,9 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-static void open_meta(struct room *w, struct reg *reg, bool create)
+static struct meta_how small_groups(struct reg *reg)
 {
-	struct meta_how how = {
+	return (struct meta_how){
 		.reg = reg,
 		.engine_plugin = "mem",
 		.copies = 3,
@@ -104,11 +104,17 @@ static void open_meta(struct room *w, struct reg *reg, bool create)
 		.group_bytes = GROUP_BYTES,
 		.group_ns = 1000000,
 		.log_bytes = 1u << 30,
-		.create = create,
-		.readonly = !create,
-		.hooks = { .ctx = w, .sync_failed = hook_sync_failed },
 	};
+}
 
+static void open_meta(struct room *w, struct reg *reg, bool create)
+{
+	struct meta_how how = small_groups(reg);
+
+	how.create = create;
+	how.readonly = !create;
+	how.hooks.ctx = w;
+	how.hooks.sync_failed = hook_sync_failed;
 	assert_int_equal(simdisks_open(w->sim, &w->disks), 0);
 	how.os = simos_os(w->sim);
 	how.disks = w->disks;
@@ -295,17 +301,7 @@ static void left(struct leaver *l)
 
 static void open_gate(struct gate *g, struct reg *reg, struct disks **ret)
 {
-	struct meta_how how = {
-		.reg = reg,
-		.os = &g->os,
-		.engine_plugin = "mem",
-		.copies = 3,
-		.memory_bytes = 64u << 20,
-		.group_bytes = GROUP_BYTES,
-		.group_ns = 1000000,
-		.log_bytes = 1u << 30,
-		.create = true,
-	};
+	struct meta_how how = small_groups(reg);
 
 	g->sim = simos_new(1);
 	assert_non_null(g->sim);
@@ -314,7 +310,9 @@ static void open_gate(struct gate *g, struct reg *reg, struct disks **ret)
 	g->os.close = gate_close;
 	assert_int_equal(simdisks_create(g->sim), 0);
 	assert_int_equal(simdisks_open(g->sim, ret), 0);
+	how.os = &g->os;
 	how.disks = *ret;
+	how.create = true;
 	assert_int_equal(meta_open(&how, &g->meta), 0);
 }
 

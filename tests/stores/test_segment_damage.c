@@ -226,19 +226,26 @@ static void a_newer_store_is_not_taken_over_for_a_lost_superblock(void **state)
 	assert_int_equal(frag_check(r, f), 0);
 }
 
-static void a_damaged_index_is_replaced_by_a_look(void **state)
+/* Of the last segment, between two openings. */
+static void damage_index(struct rig *r)
 {
-	struct rig *r = *state;
 	struct dynfs_os_stat st;
-	struct frag f[12];
 	struct names n;
 
-	write_all(r, f, N(f), 1, 100000);
 	rig_close(r);
 	n = names(r);
 	assert_int_equal(r->os->stat(r->os, n.last, &st), 0);
 	flip_all(r, n.last, st.size_bytes - 4096, 7, 400);
 	assert_int_equal(rig_open(r, 0), 0);
+}
+
+static void a_damaged_index_is_replaced_by_a_look(void **state)
+{
+	struct rig *r = *state;
+	struct frag f[12];
+
+	write_all(r, f, N(f), 1, 100000);
+	damage_index(r);
 	assert_int_equal(rig_list_total(r, 64), N(f));
 	for (uint32_t i = 0; i < N(f); i++) {
 		assert_int_equal(frag_check(r, &f[i]), 0);
@@ -278,16 +285,10 @@ static void a_segment_read_in_part_outlives_the_records_that_were(void **state)
 static void a_sealed_segment_that_cannot_be_read_is_not_empty(void **state)
 {
 	struct rig *r = *state;
-	struct dynfs_os_stat st;
 	struct frag f[3];
-	struct names n;
 
 	write_all(r, f, N(f), 1, 100000);
-	rig_close(r);
-	n = names(r);
-	assert_int_equal(r->os->stat(r->os, n.last, &st), 0);
-	flip_all(r, n.last, st.size_bytes - 4096, 7, 400);
-	assert_int_equal(rig_open(r, 0), 0);
+	damage_index(r);
 	assert_int_equal(frag_free(r, &f[0]), 0);
 	fail_reads(r, 1, 0);
 	sync_all(r); /* asks what is left */
