@@ -246,6 +246,13 @@ static int os_real_drop(const struct dynfs_os *os, int fd)
 	return -posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+static void os_real_expect(const struct dynfs_os *os, int fd, uint64_t off,
+			   uint64_t len)
+{
+	(void)os;
+	(void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 /* Some file systems do not tell the type with the name. */
 static uint32_t entry_type(DIR *d, const struct dirent *e)
 {
@@ -365,6 +372,7 @@ static const struct dynfs_os real = {
 	.random = os_real_random,
 	.syncfs = os_real_syncfs,
 	.drop = os_real_drop,
+	.expect = os_real_expect,
 };
 
 const struct dynfs_os *os_real(void)

@@ -240,6 +240,18 @@ static int do_drop(const struct dynfs_os *os, int fd)
 	FORWARD(os, int, drop, fd);
 }
 
+static void do_expect(const struct dynfs_os *os, int fd, uint64_t off,
+		      uint64_t len)
+{
+	const struct dynfs_os *below = enter(os);
+
+	if (!below)
+		return;
+	if (below->expect)
+		below->expect(below, fd, off, len);
+	leave(disk_of(os));
+}
+
 static int do_list(const struct dynfs_os *os, const char *path,
 		   int (*each)(void *ctx, const char *name, uint32_t type),
 		   void *ctx)
@@ -303,6 +315,7 @@ void disk_os_init(struct disk_in *k)
 		.random = do_random,
 		.syncfs = do_syncfs,
 		.drop = do_drop,
+		.expect = do_expect,
 	};
 }
 

@@ -121,6 +121,12 @@ struct dynfs_os {
 	 * after a sync() and this only what is on the device can be read.
 	 */
 	int (*drop)(const struct dynfs_os *os, int fd);
+	/*
+	 * This will be read in a moment: begin to fetch it, and do not wait.
+	 * A hint: nothing is told of what becomes of it.
+	 */
+	void (*expect)(const struct dynfs_os *os, int fd, uint64_t off,
+		       uint64_t len);
 };
 
 #ifdef __cplusplus

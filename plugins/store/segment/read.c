@@ -3,11 +3,18 @@
  * Reading.  A payload is one preadv from where the place says: whether these
  * are the right bytes is for the core's checksums, which it needs anyway.  A
  * head is read with its frame, which must be that of the fragment.
+ *
+ * Who reads for the first time from an extent asks for a table of sums and for
+ * the bytes that it covers, which lie apart.  Reads of one call are one after
+ * the other, so the system is told of the later ones before the first: the
+ * device works at all of them at once.
  */
 #include "segment.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define READ_SKIP_MAX 512u
 
 static uint64_t iov_bytes(const struct iovec *iov, uint32_t n)
 {
@@ -55,22 +62,30 @@ static int read_head(struct store *s, struct seg *g, int fd,
 		     const struct seg_rec *place, struct dynfs_store_op *op)
 {
 	uint64_t off = (uint64_t)place->unit * SEG_UNIT;
-	uint8_t frame[SEG_UNIT];
+	uint8_t frame[SEG_UNIT + READ_SKIP_MAX];
+	struct iovec both[2] = { { frame, SEG_UNIT } };
+	/* what little lies between is cheaper to read than to leave out */
+	bool one = op->n_iov == 1 && op->offset <= READ_SKIP_MAX;
 	struct seg_rec rec;
 	int r;
 
-	r = read_whole_at(s->os, fd, frame, sizeof(frame), off);
+	if (one) {
+		both[0].iov_len += op->offset;
+		both[1] = op->iov[0];
+	}
+	r = read_whole(s->os, fd, both, one ? 2 : 1, off);
 	if (r < 0)
 		return r;
 	if (seg_frame_get(frame, &rec, g->number, off,
 			  seg_seed(s, g->number)) != SEG_FRAME_GOOD ||
 	    !seg_rec_matches(&rec, place, &op->id))
 		return -EUCLEAN;
-	return read_whole(s->os, fd, op->iov, op->n_iov,
-			  off + SEG_UNIT + op->offset);
+	return one ? 0
+		   : read_whole(s->os, fd, op->iov, op->n_iov,
+				off + SEG_UNIT + op->offset);
 }
 
-int segment_read(struct store *s, struct dynfs_store_op *op)
+static int read_one(struct store *s, struct dynfs_store_op *op)
 {
 	uint64_t want = iov_bytes(op->iov, op->n_iov), have;
 	bool head = op->part == DYNFS_STORE_HEAD;
@@ -106,4 +121,38 @@ int segment_read(struct store *s, struct dynfs_store_op *op)
 				  (unsigned long long)g->number);
 	seg_unref(s, g);
 	return r;
+}
+
+/* A wrong place, or one that is gone, is for the read to find out. */
+static void read_expect(struct store *s, const struct dynfs_store_op *op)
+{
+	struct seg_rec place;
+	struct seg *g = seg_of_place(s, &op->place, &place);
+	int fd;
+
+	if (!g)
+		return;
+	/* what is to be dropped first need not be fetched */
+	if (!(op->flags & DYNFS_STORE_UNCACHED) && !seg_fd_get(s, g, &fd)) {
+		uint64_t off = op->part == DYNFS_STORE_HEAD
+				   ? (uint64_t)place.unit * SEG_UNIT
+				   : seg_payload_off(&place);
+
+		s->os->expect(s->os, fd, off + op->offset,
+			      iov_bytes(op->iov, op->n_iov));
+		seg_fd_put(s, g);
+	}
+	seg_unref(s, g);
+}
+
+void segment_read(struct store *s, struct dynfs_store_op *const *ops,
+		  uint32_t n)
+{
+	if (DYNFS_HAS(struct dynfs_os, s->os, expect) && s->os->expect)
+		for (uint32_t i = 1; i < n; i++)
+			read_expect(s, ops[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		ops[i]->result = read_one(s, ops[i]);
+		ops[i]->done(ops[i]);
+	}
 }

@@ -102,14 +102,13 @@ static int segment_submit(void *self, struct dynfs_store_op *const *ops,
 			segment_write(s, ops, k);
 		} else if (ops[0]->kind == DYNFS_STORE_FREE) {
 			segment_free(s, ops, k);
+		} else if (ops[0]->kind == DYNFS_STORE_READ) {
+			segment_read(s, ops, k);
 		} else {
 			k = 1;
-			if (ops[0]->kind == DYNFS_STORE_READ)
-				ops[0]->result = segment_read(s, ops[0]);
-			else
-				ops[0]->result = s->host->fail(
-				    s->host, -EINVAL,
-				    "segment: no operation %u", ops[0]->kind);
+			ops[0]->result = s->host->fail(
+			    s->host, -EINVAL, "segment: no operation %u",
+			    ops[0]->kind);
 			ops[0]->done(ops[0]);
 		}
 		ops += k;

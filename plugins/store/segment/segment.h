@@ -221,7 +221,9 @@ int seg_create(struct store *s, uint64_t need, struct seg **ret);
 void seg_seal(struct store *s, struct seg *g);
 
 /* read.c */
-int segment_read(struct store *s, struct dynfs_store_op *op);
+/* Every op gets its result and its done(). */
+void segment_read(struct store *s, struct dynfs_store_op *const *ops,
+		  uint32_t n);
 /* The segment of a place, with a reference, if the place can be one. */
 struct seg *seg_of_place(struct store *s, const struct dynfs_place *place,
 			 struct seg_rec *ret);
