@@ -377,10 +377,7 @@ static int place_packed(struct flush *g, uint32_t first)
 
 static bool meta_is_as_safe(const struct flush *g, const struct policy *p)
 {
-	struct meta_status s;
-
-	meta_status(g->f->how.meta, &s);
-	return s.copies > p->m;
+	return meta_copies(g->f->how.meta) > p->m;
 }
 
 /* First what goes into the metadata, then the rest. */

@@ -231,6 +231,12 @@ void meta_abandon(struct meta *m)
 	meta_free(m);
 }
 
+uint32_t meta_copies(struct meta *m)
+{
+	AUTOLOCK(&m->lock);
+	return m->n_logs;
+}
+
 void meta_status(struct meta *m, struct meta_status *ret)
 {
 	struct meta_status s = { .copies_wanted = m->how.copies };

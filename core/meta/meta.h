@@ -204,6 +204,8 @@ struct meta_status {
 	uint64_t replayed, dropped; /* groups at open */
 	bool readonly; /* asked for, or since damage or a failure */
 };
-void meta_status(struct meta *m, struct meta_status *ret);
+void meta_status(struct meta *m, struct meta_status *ret); /* asks disks */
+/* Log disks in sync. */
+uint32_t meta_copies(struct meta *m);
 
 #endif
