@@ -5,7 +5,10 @@
  * A file is begun under another name, with its header and what belongs into
  * it from the start, and renamed when all that is durable: a file N.log that
  * is there has a valid header.  Space is taken ahead in steps, so that a sync
- * need not write the size of the file each time.
+ * need not write the size of the file each time.  Ahead of small records it is
+ * filled with zeros, too: the first write to a block that is only allocated
+ * changes what the file system knows of it, and the sync of that waits for its
+ * journal (on ext4 a sync takes 200 us then, and 130 us without).
  *
  * Direct I/O was tried on paper and left: records are written once and read
  * hardly ever, and a sync follows at once.
@@ -24,7 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD (1u << 20) /* space taken at a time */
+#define AHEAD      (1u << 20)   /* space taken at a time */
+#define AHEAD_FILL (256u << 10) /* or filled */
+#define SMALL_MAX  (32u << 10)  /* a record that is worth filling for */
 
 static const char rec_magic[8] = { 'D', 'Y', 'N', 'F', 'G', 'R', 'U', 'P' };
 
@@ -153,13 +158,11 @@ void log_disk_free(struct log_disk *d)
 	free(d);
 }
 
-static int make_room(struct log_disk *d, uint64_t upto)
+static int take_room(struct log_disk *d, uint64_t upto, uint64_t ahead)
 {
-	uint64_t room = upto - upto % AHEAD + AHEAD;
+	uint64_t room = upto - upto % ahead + ahead;
 	int r;
 
-	if (upto <= d->room)
-		return 0;
 	r = d->os->allocate(d->os, d->fd, DYNFS_OS_ALLOC, d->room,
 			    room - d->room);
 	if (r == -ENOSPC) {
@@ -178,9 +181,27 @@ static int make_room(struct log_disk *d, uint64_t upto)
 	return 0;
 }
 
+static int make_room(struct log_disk *d, uint64_t len)
+{
+	static const uint8_t zeros[AHEAD_FILL];
+	uint64_t upto = d->end + len;
+	bool fill = len <= SMALL_MAX;
+	int r;
+
+	if (upto <= d->room)
+		return 0;
+	r = take_room(d, upto, fill ? AHEAD_FILL : AHEAD);
+	if (r || !fill || upto == d->room)
+		return r;
+	r = meta_file_write(d->os, d->fd, zeros, (size_t)(d->room - upto),
+			    upto);
+	/* a luxury, where nothing could be allocated */
+	return r == -ENOSPC ? 0 : r;
+}
+
 int log_append(struct log_disk *d, const struct buf *rec)
 {
-	int r = make_room(d, d->end + rec->len);
+	int r = make_room(d, rec->len);
 
 	if (!r)
 		r = meta_file_write(d->os, d->fd, rec->data, rec->len, d->end);
