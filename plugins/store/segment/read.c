@@ -148,7 +148,7 @@ static void read_expect(struct store *s, const struct dynfs_store_op *op)
 void segment_read(struct store *s, struct dynfs_store_op *const *ops,
 		  uint32_t n)
 {
-	if (DYNFS_HAS(struct dynfs_os, s->os, expect) && s->os->expect)
+	if (DYNFS_HAS(struct dynfs_os, s->os, expect))
 		for (uint32_t i = 1; i < n; i++)
 			read_expect(s, ops[i]);
 	for (uint32_t i = 0; i < n; i++) {
