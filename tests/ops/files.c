@@ -80,7 +80,7 @@ bool same_bytes(struct worker *w, const struct range *r, const uint8_t *got,
 		const char *how)
 {
 	const uint8_t *want = w->s->file[r->file].bytes + r->off;
-	uint64_t at = equal_bytes(want, got, r->len), n;
+	uint64_t at = equal_bytes(want, got, r->len), first = r->off + at, n;
 
 	if (at == r->len)
 		return true;
@@ -90,9 +90,8 @@ bool same_bytes(struct worker *w, const struct range *r, const uint8_t *got,
 		     "file %u, %s of %llu bytes at %llu: from %llu on %llu "
 		     "bytes differ, the first is %02x and should be %02x",
 		     r->file, how, (unsigned long long)r->len,
-		     (unsigned long long)r->off,
-		     (unsigned long long)(r->off + at), (unsigned long long)n,
-		     got[at], want[at]);
+		     (unsigned long long)r->off, (unsigned long long)first,
+		     (unsigned long long)n, got[at], want[at]);
 }
 
 bool files_open(struct worker *w)

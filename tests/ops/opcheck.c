@@ -54,6 +54,13 @@ uint64_t random_next(uint64_t *s)
 	return z ^ (z >> 31);
 }
 
+uint64_t random_below(struct worker *w, uint64_t n)
+{
+	uint64_t dice = random_next(&w->rng);
+
+	return n ? dice % n : 0;
+}
+
 static void *shared_memory(size_t len)
 {
 	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,

@@ -56,10 +56,7 @@ struct range {
 };
 
 uint64_t random_next(uint64_t *state);
-static inline uint64_t random_below(struct worker *w, uint64_t n)
-{
-	return n ? random_next(&w->rng) % n : 0;
-}
+uint64_t random_below(struct worker *w, uint64_t n); /* 0 for n 0 */
 
 /* files.c: all of them false, with words, when something is wrong */
 bool files_open(struct worker *w);
