@@ -19,6 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PART_BYTES (64u << 10)
+#define PARTS_MAX  8u /* of one range */
+
 bool fragment_reachable(struct extents *x, const struct fragment_rec *f)
 {
 	struct disk *k = f->disk ? disks_find(x->how.disks, f->disk) : NULL;
@@ -59,24 +62,23 @@ static int table_accept(struct xentry *e, const struct policy *p,
 	return 0;
 }
 
-static int range_verify(struct xentry *e, const struct policy *p,
-			const struct fragio *io)
+static int range_verify(const struct xentry *e, const struct policy *p,
+			const uint8_t *table, const uint8_t *data,
+			uint64_t from, uint64_t to)
 {
-	const uint8_t *table = atomic_load(&e->tables[io->index]);
 	uint32_t block = e->rec.block_bytes, len = e->rec.digest_len;
-	uint64_t first = io->from / block, at = io->from;
+	uint64_t first = from / block, at = from;
 	uint8_t sums[16 * DYNFS_CHECKSUM_MAX];
 
-	while (at < io->to) {
+	while (at < to) {
 		uint64_t end = at + 16ull * block;
 		uint32_t n;
 		int r;
 
-		if (end > io->to)
-			end = io->to;
-		r = reg_checksum_sum_blocks(p->checksum,
-					    io->buf + (at - io->from), end - at,
-					    block, sums);
+		if (end > to)
+			end = to;
+		r = reg_checksum_sum_blocks(p->checksum, data + (at - from),
+					    end - at, block, sums);
 		if (r < 0)
 			return r;
 		n = head_blocks(end - at, block);
@@ -88,40 +90,109 @@ static int range_verify(struct xentry *e, const struct policy *p,
 	return 0;
 }
 
-/* One fragment's two operations: its table, if not known, and the range. */
-struct fragread {
-	struct disk_op table_op, op;
-	struct iovec table_iov, iov;
-	uint8_t *table;
+/* A part of a range: whole blocks, but at the end of the payload. */
+struct fragpart {
+	struct disk_op op;
+	struct iovec iov;
+	struct fragread *of;
+	uint64_t from, to;
+	bool judged; /* result says whether the bytes are right */
+	int result;
 };
 
-static struct disk_op fragread_op(struct xentry *e, const struct fragio *io,
-				  struct disk *k, const struct iovec *iov,
+/* One fragment's operations: its table, if not known, and the parts. */
+struct fragread {
+	struct xentry *e;
+	const struct policy *policy;
+	struct fragio *io;
+	struct disk_op table_op;
+	struct iovec table_iov;
+	uint8_t *table; /* owned; NULL when it was known, or was taken */
+	bool table_read;
+	int table_result;
+	struct fragpart *part; /* n_parts of them */
+	uint32_t n_parts;
+};
+
+static struct disk_op fragread_op(const struct fragread *f, struct disk *k,
+				  const struct iovec *iov,
 				  enum dynfs_store_part part, uint64_t offset)
 {
+	const struct xentry *e = f->e;
+	uint32_t index = f->io->index;
+
 	return (struct disk_op){
 		.disk = k,
 		.op = {
 			.size = sizeof(struct dynfs_store_op),
 			.kind = DYNFS_STORE_READ,
-			.id = { e->id.epoch, e->id.counter, io->index, 0 },
-			.place = e->rec.fragments[io->index].place,
+			.id = { e->id.epoch, e->id.counter, index, 0 },
+			.place = e->rec.fragments[index].place,
 			.iov = iov,
 			.n_iov = 1,
 			.part = part,
-			.flags = io->uncached ? DYNFS_STORE_UNCACHED : 0,
+			.flags = f->io->uncached ? DYNFS_STORE_UNCACHED : 0,
 			.offset = offset,
 		},
 	};
 }
 
+static void table_done(struct disk_op *o)
+{
+	struct fragread *f = container_of(o, struct fragread, table_op);
+
+	f->table_result = o->op.result;
+	if (f->table_result >= 0)
+		f->table_result =
+		    table_accept(f->e, f->policy, f->io->index, &f->table);
+}
+
+static void part_verify(struct fragpart *p, const uint8_t *table)
+{
+	const struct fragread *f = p->of;
+
+	p->result =
+	    range_verify(f->e, f->policy, table,
+			 (const uint8_t *)p->iov.iov_base, p->from, p->to);
+	p->judged = true;
+}
+
+/* A store may answer the table last: then it is done at the end. */
+static void part_done(struct disk_op *o)
+{
+	struct fragpart *p = container_of(o, struct fragpart, op);
+	const uint8_t *table = atomic_load(&p->of->e->tables[p->of->io->index]);
+
+	if (o->op.result >= 0 && table)
+		part_verify(p, table);
+}
+
+static uint64_t part_bytes(const struct xentry *e, const struct fragio *io)
+{
+	uint64_t n = (io->to - io->from + PARTS_MAX - 1) / PARTS_MAX;
+
+	if (n < PART_BYTES)
+		n = PART_BYTES;
+	return (n + e->rec.block_bytes - 1) / e->rec.block_bytes *
+	       e->rec.block_bytes;
+}
+
+static uint32_t part_count(const struct xentry *e, const struct fragio *io)
+{
+	uint64_t n = part_bytes(e, io);
+
+	return (uint32_t)((io->to - io->from + n - 1) / n);
+}
+
 /* Adds its operations to ops; sets io->result when there is nothing to do. */
-static int fragread_start(struct extents *x, struct xentry *e,
-			  struct fragio *io, struct fragread *f,
+static int fragread_start(struct extents *x, struct fragread *f,
 			  struct disk_op **ops, uint32_t *n_ops)
 {
+	struct xentry *e = f->e;
+	struct fragio *io = f->io;
 	const struct fragment_rec *rec = &e->rec.fragments[io->index];
 	size_t table_len = (size_t)xentry_blocks(e) * e->rec.digest_len;
+	uint64_t each = part_bytes(e, io);
 	struct disk *k;
 
 	io->result = 0;
@@ -134,62 +205,88 @@ static int fragread_start(struct extents *x, struct xentry *e,
 		f->table = (uint8_t *)malloc(table_len);
 		if (!f->table)
 			return -ENOMEM;
+		f->table_read = true;
 		f->table_iov = (struct iovec){ f->table, table_len };
-		f->table_op = fragread_op(e, io, k, &f->table_iov,
-					  DYNFS_STORE_HEAD, HEAD_FIXED_BYTES);
+		f->table_op = fragread_op(f, k, &f->table_iov, DYNFS_STORE_HEAD,
+					  HEAD_FIXED_BYTES);
+		f->table_op.done = table_done;
 		ops[(*n_ops)++] = &f->table_op;
 	}
-	f->iov = (struct iovec){ io->buf, io->to - io->from };
-	f->op = fragread_op(e, io, k, &f->iov, DYNFS_STORE_PAYLOAD, io->from);
-	ops[(*n_ops)++] = &f->op;
+	for (uint64_t at = io->from; at < io->to; at += each) {
+		struct fragpart *p = &f->part[f->n_parts++];
+
+		p->of = f;
+		p->from = at;
+		p->to = at + each < io->to ? at + each : io->to;
+		p->iov = (struct iovec){ io->buf + (at - io->from),
+					 p->to - p->from };
+		p->op = fragread_op(f, k, &p->iov, DYNFS_STORE_PAYLOAD, at);
+		p->op.done = part_done;
+		ops[(*n_ops)++] = &p->op;
+	}
 	return 0;
 }
 
-static void fragread_finish(struct extents *x, struct xentry *e,
-			    const struct policy *p, struct fragio *io,
-			    struct fragread *f)
+static void fragread_finish(struct extents *x, struct fragread *f)
 {
-	int r = io->result;
+	int r = f->io->result;
 
-	if (r >= 0)
-		r = f->op.op.result;
-	if (r >= 0 && f->table) {
-		r = f->table_op.op.result;
-		if (r >= 0)
-			r = table_accept(e, p, io->index, &f->table);
+	for (uint32_t i = 0; i < f->n_parts && r >= 0; ++i)
+		r = f->part[i].op.op.result;
+	if (r >= 0 && f->table_read)
+		r = f->table_result;
+	for (uint32_t i = 0; i < f->n_parts && r >= 0; ++i) {
+		struct fragpart *p = &f->part[i];
+
+		if (!p->judged)
+			part_verify(p,
+				    atomic_load(&f->e->tables[f->io->index]));
+		r = p->result;
 	}
-	if (r >= 0)
-		r = range_verify(e, p, io);
-	free(f->table);
 	if (r == -EUCLEAN)
 		atomic_fetch_add(&x->n_checksum_errors, 1);
-	io->result = r;
+	f->io->result = r;
 }
 
+/*
+ * Parts of a range are verified by the thread that read them, one by one: the
+ * bytes are in the processor's nearest cache then, and what comes from several
+ * disks is hashed side by side.
+ */
 int fragio_read(struct extents *x, struct xentry *e, struct fragio *io,
 		uint32_t n)
 {
 	const struct policy *p = policies_of(x, &e->rec);
-	struct disk_op *ops[2 * FRAGMENTS_MAX];
-	AUTOFREE struct fragread *f = NULL;
-	uint32_t n_ops = 0;
+	struct disk_op *ops[(PARTS_MAX + 1) * FRAGMENTS_MAX];
+	struct fragread f[FRAGMENTS_MAX];
+	AUTOFREE struct fragpart *parts = NULL;
+	uint32_t n_parts = 0, n_ops = 0;
 	int r = 0;
 
 	if (!p)
 		return fail(-EIO, "the policy of an extent is not usable, or "
 				  "its record is of another");
-	f = (struct fragread *)calloc(n, sizeof(*f));
-	if (!f)
+	for (uint32_t i = 0; i < n; ++i)
+		n_parts += part_count(e, &io[i]);
+	parts = (struct fragpart *)calloc(n_parts, sizeof(*parts));
+	if (!parts)
 		return -ENOMEM;
+	n_parts = 0;
+	for (uint32_t i = 0; i < n; ++i) {
+		f[i] = (struct fragread){ .e = e,
+					  .policy = p,
+					  .io = &io[i],
+					  .part = parts + n_parts };
+		n_parts += part_count(e, &io[i]);
+	}
 	for (uint32_t i = 0; i < n && r >= 0; ++i)
-		r = fragread_start(x, e, &io[i], &f[i], ops, &n_ops);
+		r = fragread_start(x, &f[i], ops, &n_ops);
 	if (r >= 0 && n_ops)
 		disks_submit(x->how.disks, ops, n_ops, true);
 	for (uint32_t i = 0; i < n; ++i) {
-		if (r < 0)
-			free(f[i].table);
-		else
-			fragread_finish(x, e, p, &io[i], &f[i]);
+		if (r >= 0)
+			fragread_finish(x, &f[i]);
+		free(f[i].table);
 	}
 	return r;
 }

@@ -123,8 +123,18 @@ static int read_one(struct store *s, struct dynfs_store_op *op)
 	return r;
 }
 
+static bool read_follows(const struct dynfs_store_op *a,
+			 const struct dynfs_store_op *b)
+{
+	return a->part == b->part && a->flags == b->flags &&
+	       a->place.w[0] == b->place.w[0] &&
+	       a->place.w[1] == b->place.w[1] &&
+	       a->offset + iov_bytes(a->iov, a->n_iov) == b->offset;
+}
+
 /* A wrong place, or one that is gone, is for the read to find out. */
-static void read_expect(struct store *s, const struct dynfs_store_op *op)
+static void read_expect(struct store *s, const struct dynfs_store_op *op,
+			uint64_t len)
 {
 	struct seg_rec place;
 	struct seg *g = seg_of_place(s, &op->place, &place);
@@ -138,19 +148,30 @@ static void read_expect(struct store *s, const struct dynfs_store_op *op)
 				   ? (uint64_t)place.unit * SEG_UNIT
 				   : seg_payload_off(&place);
 
-		s->os->expect(s->os, fd, off + op->offset,
-			      iov_bytes(op->iov, op->n_iov));
+		s->os->expect(s->os, fd, off + op->offset, len);
 		seg_fd_put(s, g);
 	}
 	seg_unref(s, g);
+}
+
+static void read_expect_all(struct store *s, struct dynfs_store_op *const *ops,
+			    uint32_t n)
+{
+	for (uint32_t i = 0, next; i < n; i = next) {
+		uint64_t len = iov_bytes(ops[i]->iov, ops[i]->n_iov);
+
+		for (next = i + 1;
+		     next < n && read_follows(ops[next - 1], ops[next]); next++)
+			len += iov_bytes(ops[next]->iov, ops[next]->n_iov);
+		read_expect(s, ops[i], len);
+	}
 }
 
 void segment_read(struct store *s, struct dynfs_store_op *const *ops,
 		  uint32_t n)
 {
 	if (DYNFS_HAS(struct dynfs_os, s->os, expect))
-		for (uint32_t i = 1; i < n; i++)
-			read_expect(s, ops[i]);
+		read_expect_all(s, ops + 1, n - 1);
 	for (uint32_t i = 0; i < n; i++) {
 		ops[i]->result = read_one(s, ops[i]);
 		ops[i]->done(ops[i]);
