@@ -16,7 +16,9 @@
 #ifndef FILE_FILE_H
 #define FILE_FILE_H
 
+#include <base/errseq.h>
 #include <base/hmap.h>
+#include <dynfs/frontend.h>
 #include <extent/extent.h>
 #include <pthread.h>
 #include <sys/uio.h>
@@ -58,8 +60,7 @@ struct inode {
 	pthread_rwlock_t io;
 	struct content *content; /* file/'s own */
 	bool gone;               /* its content was taken away for good */
-	atomic_int error;        /* bytes were lost */
-	atomic_bool told;        /* and somebody knows */
+	errseq losses;           /* of bytes that were accepted */
 };
 
 struct files_how {
@@ -79,7 +80,13 @@ struct files_how {
 	bool readonly;
 	/* Nobody asked for anything for a while: memory may go.  Or NULL. */
 	void (*rest)(void *ctx);
-	void *rest_ctx;
+	/*
+	 * Content is not any more what a frontend was told, for bytes were
+	 * lost.  From a thread that holds no lock, and that nothing of the
+	 * files waits for but files_free().  Or NULL.
+	 */
+	void (*changed)(void *ctx, uint64_t ino);
+	void *ctx; /* of both */
 };
 
 int files_new(const struct files_how *how, struct files **ret);
@@ -125,26 +132,26 @@ int files_recover(struct files *f);
 /* Short only at the end of the file. */
 int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 	      size_t *ret_len);
-/* All or nothing.  append: off is ignored.  Sets mtime and ctime. */
+/*
+ * All or nothing.  append: off is ignored.  Sets mtime and ctime.  call (or
+ * NULL) is asked while it waits for room: -EINTR when nobody waits any more.
+ */
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
-	       uint32_t n_iov, bool append);
+	       uint32_t n_iov, bool append, const struct dynfs_call *call);
 /* Longer reads as zeros; shorter never shows the cut bytes again, ever. */
 int file_truncate(struct inode *in, uint64_t size);
-/* Its bytes and attributes so far are durable, or were not (and never are). */
+/*
+ * Its bytes and attributes so far are durable, or an error says that some can
+ * not be stored so far.  What was lost before is in inode.losses.
+ */
 int file_sync(struct inode *in, bool data_only);
 /*
  * The dirty runs are in slices in the batch's group or an earlier one, not
  * yet durable: for rename over an existing name, and close after truncation.
  */
 int file_settle(struct inode *in);
-/*
- * What went wrong in the background: bytes that could not be stored so far, or
- * that are lost.  For close(2).  Nobody knows who wrote them, so a loss is told
- * to all who ask while a writer has the file open; to one when none has.
- */
-int file_take_error(struct inode *in);
-/* The last writer has closed it: what was told is told no more. */
-void file_end_writing(struct inode *in);
+/* Bytes can not be stored so far, and are tried again: why.  For close(2). */
+int file_trouble(struct inode *in);
 
 struct file_extent { /* one row of `extent list` */
 	uint64_t offset, length;
@@ -163,8 +170,9 @@ int file_map(struct inode *in,
 bool files_room_comes(struct files *f, unsigned *looks);
 
 struct files_status {
-	uint64_t inodes; /* in memory */
-	uint64_t known;  /* to the frontend */
+	uint64_t inodes;       /* in memory */
+	uint64_t known;        /* to the frontend */
+	uint64_t buffer_bytes; /* for what was written, in use and spare */
 	uint64_t dirty_bytes;
 	/* buffers, inodes, what is known of, maps: all together */
 	uint64_t memory_bytes;

@@ -17,12 +17,14 @@ static void files_init_locks(struct files *f)
 	(void)pthread_mutex_init(&f->room_lock, NULL);
 	(void)pthread_cond_init(&f->work, NULL);
 	(void)pthread_cond_init(&f->room, NULL);
+	(void)pthread_cond_init(&f->to_tell, NULL);
 	list_init(&f->idle);
 	list_init(&f->stale);
 	list_init(&f->mapped);
 	list_init(&f->ready);
 	list_init(&f->dirty);
 	list_init(&f->gone);
+	list_init(&f->changed);
 	for (unsigned i = 0; i < SPACE_CLASSES; ++i)
 		list_init(&f->slabs[i]);
 }
@@ -42,6 +44,7 @@ static void files_destroy(struct files *f)
 	hmap_done(&f->inodes);
 	space_trim(f);
 	known_done(f);
+	(void)pthread_cond_destroy(&f->to_tell);
 	(void)pthread_cond_destroy(&f->room);
 	(void)pthread_cond_destroy(&f->work);
 	(void)pthread_mutex_destroy(&f->room_lock);
@@ -154,7 +157,8 @@ void files_status(struct files *f, struct files_status *ret)
 	s.dirty_bytes = f->dirty_bytes;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	s.known = known_count(f, &bytes);
+	s.buffer_bytes = space_bytes(f);
 	s.memory_bytes = bytes + s.inodes * sizeof(struct inode) +
-			 space_bytes(f) + atomic_load(&f->map_bytes);
+			 s.buffer_bytes + atomic_load(&f->map_bytes);
 	*ret = s;
 }

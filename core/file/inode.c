@@ -101,8 +101,8 @@ static struct inode *inode_enter(struct files *f, uint64_t ino,
 {
 	struct inode *in;
 
+	files_asked(f);
 	AUTOLOCK(&f->lock);
-	f->n_gets++;
 	in = inode_find(f, ino);
 	if (in) {
 		inode_use(f, in);
@@ -242,6 +242,7 @@ int content_get(struct inode *in, struct content **ret)
 		list_init(&h->c.runs);
 		list_init(&h->dirty.link);
 		list_init(&h->mapped);
+		list_init(&h->changed);
 		h->dirty.in = in;
 		(void)pthread_mutex_init(&h->c.map_lock, NULL);
 		(void)pthread_mutex_init(&h->c.flush, NULL);

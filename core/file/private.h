@@ -138,7 +138,7 @@ struct files {
 	struct list mapped; /* struct holder: has maps, oldest load first */
 	uint64_t n_inodes, n_stale, stale_ns;
 	uint64_t idle_bytes, idle_limit;
-	uint64_t n_gets; /* so far */
+	atomic_bool asked; /* something, since the last look */
 
 	struct known known[KNOWN_SHARDS];
 	uint64_t known_bytes; /* what they may take */
@@ -162,8 +162,11 @@ struct files {
 	bool gone_pass;       /* they are looked for, from the cursor on */
 	uint64_t gone_due_ns; /* not before: there was no memory for it */
 	uint64_t gone_cursor;
-	uint64_t quiet_gets, quiet_ns; /* when there was nothing to do */
+	uint64_t quiet_ns; /* since when there was nothing to do */
 	bool rested;
+	struct list changed;    /* struct holder: a frontend is to be told */
+	pthread_cond_t to_tell; /* there are such, or nobody adds any more */
+	bool no_more_changes;
 
 	pthread_mutex_t spare_lock; /* space.c's: all below */
 	struct spare *spares;       /* whole buffers */
@@ -172,6 +175,8 @@ struct files {
 
 	pthread_t *threads; /* n_threads of them */
 	unsigned n_threads;
+	pthread_t teller; /* changed.c's */
+	bool telling;
 
 	pthread_mutex_t room_lock; /* the two below */
 	uint64_t room_checked_ns;
@@ -191,7 +196,8 @@ struct dirty {
 struct holder {
 	struct content c;
 	struct dirty dirty;
-	struct list mapped; /* of files, under its lock */
+	struct list mapped;  /* of files, under its lock */
+	struct list changed; /* of files, under dirty_lock: holds a reference */
 };
 
 /* What could not be stored is, or is not wanted any more. */
@@ -204,6 +210,14 @@ static inline void trouble_over(struct content *c)
 static inline struct holder *holder_of(struct content *c)
 {
 	return container_of(c, struct holder, c);
+}
+
+/* So that memory is kept that will be used again; see work_rest(). */
+static inline void files_asked(struct files *f)
+{
+	/* who only finds it set does not take it from the others' caches */
+	if (!atomic_load_explicit(&f->asked, memory_order_relaxed))
+		atomic_store_explicit(&f->asked, true, memory_order_relaxed);
 }
 
 /* inode.c */
@@ -308,8 +322,18 @@ void work_dirty(struct inode *in, bool ready);
 void work_gone(struct inode *in);
 void dirty_add(struct files *f, uint64_t bytes);
 void dirty_sub(struct files *f, uint64_t bytes);
-/* Before any lock: wait until there is memory; -ENOSPC: no room on disks. */
-int write_admit(struct files *f, uint64_t bytes);
+/*
+ * Before any lock: wait until there is memory; -ENOSPC: no room on disks;
+ * -EINTR: nobody waits for the call (or NULL) any more.
+ */
+int write_admit(struct files *f, uint64_t bytes, const struct dynfs_call *call);
+
+/* changed.c: tell frontends what has changed behind their back */
+int changed_start(struct files *f);
+/* When nothing adds to it any more. */
+void changed_stop(struct files *f);
+/* inode.io is held. */
+void changed_add(struct inode *in);
 
 /* flush.c */
 enum flush_mode {

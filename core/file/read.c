@@ -128,6 +128,7 @@ int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 	r = content_ready(in);
 	if (r < 0)
 		return r;
+	files_asked(in->files);
 	(void)pthread_rwlock_rdlock(&in->io);
 	if (off >= in->rec.size)
 		len = 0;

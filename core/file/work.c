@@ -142,8 +142,8 @@ static void work_failed(struct inode *in, int r)
 	(void)pthread_mutex_lock(&in->lock);
 	in->rec.size = in->disk_size;
 	(void)pthread_mutex_unlock(&in->lock);
-	atomic_store(&in->told, false);
-	atomic_store(&in->error, r);
+	errseq_set(&in->losses, r);
+	changed_add(in);
 	log_error("file",
 		  "inode %" PRIu64 ": %" PRIu64 " bytes could "
 		  "not be stored and are lost: %s",
@@ -295,13 +295,9 @@ static bool work_settle(struct files *f)
  */
 static void work_rest(struct files *f)
 {
-	uint64_t now = f->how.os->now_ns(f->how.os), gets;
+	uint64_t now = f->how.os->now_ns(f->how.os);
 
-	(void)pthread_mutex_lock(&f->lock);
-	gets = f->n_gets;
-	(void)pthread_mutex_unlock(&f->lock);
-	if (f->dirty_bytes || gets != f->quiet_gets) {
-		f->quiet_gets = gets;
+	if (atomic_exchange(&f->asked, false) || f->dirty_bytes) {
 		f->quiet_ns = now;
 		f->rested = false;
 		return;
@@ -312,7 +308,7 @@ static void work_rest(struct files *f)
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	space_trim(f);
 	if (f->how.rest)
-		f->how.rest(f->how.rest_ctx);
+		f->how.rest(f->how.ctx);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 }
 
@@ -373,13 +369,16 @@ int work_start(struct files *f)
 {
 	unsigned n = f->how.readonly ? 0 : f->how.n_threads;
 
+	int r = n ? changed_start(f) : 0;
+
+	if (r < 0)
+		return r;
 	f->threads = (pthread_t *)calloc(n + 1, sizeof(*f->threads));
 	if (!f->threads)
 		return -ENOMEM;
 	for (; f->n_threads < n; f->n_threads++) {
-		int r = -pthread_create(&f->threads[f->n_threads], NULL,
-					work_main, f);
-
+		r = -pthread_create(&f->threads[f->n_threads], NULL, work_main,
+				    f);
 		if (r < 0)
 			return r;
 	}
@@ -399,6 +398,7 @@ void work_stop(struct files *f, bool abandon)
 	f->n_threads = 0;
 	free(f->threads);
 	f->threads = NULL;
+	changed_stop(f);
 }
 
 /* What the disks still take, looked up now and then, always when short. */
@@ -467,16 +467,23 @@ static int admit(struct files *f, uint64_t bytes, unsigned tries)
 	return -EAGAIN;
 }
 
-int write_admit(struct files *f, uint64_t bytes)
+static bool call_is_gone(const struct dynfs_call *call)
+{
+	return call && call->gone && call->gone(call->ctx);
+}
+
+int write_admit(struct files *f, uint64_t bytes, const struct dynfs_call *call)
 {
 	unsigned looks = 0;
 
 	for (unsigned tries = 0;; ++tries) {
 		int r = admit(f, bytes, tries);
 
-		if (r == -EAGAIN ||
-		    (r == -ENOSPC && files_room_comes(f, &looks)))
-			continue;
-		return r;
+		if (r != -EAGAIN &&
+		    (r != -ENOSPC || !files_room_comes(f, &looks)))
+			return r;
+		/* nothing was taken yet */
+		if (call_is_gone(call))
+			return -EINTR;
 	}
 }

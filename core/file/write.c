@@ -84,7 +84,7 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 }
 
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
-	       uint32_t n_iov, bool append)
+	       uint32_t n_iov, bool append, const struct dynfs_call *call)
 {
 	uint64_t len = iov_bytes(iov, n_iov);
 	int r;
@@ -95,7 +95,8 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 		return -EISDIR;
 	if (!len)
 		return 0;
-	r = write_admit(in->files, len);
+	files_asked(in->files);
+	r = write_admit(in->files, len, call);
 	if (r < 0)
 		return r;
 	AUTOWRLOCK(&in->io);
@@ -104,22 +105,11 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 	return write_locked(in, off, iov, n_iov, len, append);
 }
 
-int file_take_error(struct inode *in)
+int file_trouble(struct inode *in)
 {
 	struct content *c = content_of(in);
-	int lost = atomic_load(&in->error);
 
-	if (lost && atomic_load(&in->writers))
-		atomic_store(&in->told, true);
-	else if (lost)
-		lost = atomic_exchange(&in->error, 0);
-	return lost || !c ? lost : atomic_load(&c->trouble);
-}
-
-void file_end_writing(struct inode *in)
-{
-	if (atomic_exchange(&in->told, false))
-		atomic_store(&in->error, 0);
+	return c ? atomic_load(&c->trouble) : 0;
 }
 
 int settle_attr(struct inode *in)
@@ -176,15 +166,16 @@ static void inline_later(struct inode *in)
 int file_sync(struct inode *in, bool data_only)
 {
 	struct meta *m = in->files->how.meta;
-	int r, e;
+	int r;
 
 	(void)data_only; /* the record goes with the bytes at no cost */
 	if (in->files->how.readonly)
 		return 0;
 	r = settle(in, FLUSH_SYNC);
-	e = file_take_error(in);
+	if (r >= 0)
+		r = file_trouble(in);
 	if (r >= 0)
 		r = meta_sync(m, meta_open_number(m));
 	inline_later(in);
-	return r < 0 ? r : e;
+	return r;
 }

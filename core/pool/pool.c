@@ -162,6 +162,7 @@ static int pool_take_down(struct pool *p, bool crash)
 	tree_free(p->tree);
 	extents_free(p->extents);
 	disks_close(p->disks);
+	(void)pthread_rwlock_destroy(&p->serving);
 	(void)pthread_mutex_destroy(&p->event_lock);
 	(void)pthread_mutex_destroy(&p->member_lock);
 	free(p);
@@ -187,6 +188,7 @@ static int pool_open_on(const struct pool_how *how,
 		return -ENOMEM;
 	p->how = *how;
 	(void)pthread_mutex_init(&p->event_lock, NULL);
+	(void)pthread_rwlock_init(&p->serving, NULL);
 	(void)pthread_mutex_init(&p->member_lock, NULL);
 	r = pool_open_parts(p, parts, create);
 	if (r >= 0 && !p->readonly)

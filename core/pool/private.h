@@ -12,6 +12,7 @@
 struct frontend_slot {
 	struct reg_inst *inst;
 	bool open;
+	bool serves; /* and can be told of changes; under pool.serving */
 };
 
 struct pool {
@@ -25,6 +26,7 @@ struct pool {
 
 	struct frontend_slot *frontends;
 	uint32_t n_frontends;
+	pthread_rwlock_t serving; /* read: one of them is told something */
 	void (*ended)(void *ctx, int err);
 	void *ended_ctx;
 
@@ -53,6 +55,9 @@ struct extents_how parts_extents(const struct pool_parts *parts,
 struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 			   struct extents *extents);
 struct files_how parts_files(const struct pool_how *how, struct pool *p);
+
+/* serve.c: for struct files_how */
+void pool_changed(void *ctx, uint64_t ino);
 
 /* hints.c */
 int hints_add(struct pool_parts *parts, const struct pool_how *how);

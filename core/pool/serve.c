@@ -51,7 +51,23 @@ static int serve_one(struct pool *p, const struct conf_plugin *c,
 	if (r < 0)
 		return r;
 	slot->open = true;
-	return reg_frontend_serve(slot->inst);
+	r = reg_frontend_serve(slot->inst);
+	(void)pthread_rwlock_wrlock(&p->serving);
+	slot->serves = r >= 0;
+	(void)pthread_rwlock_unlock(&p->serving);
+	return r;
+}
+
+/* The kernel keeps pages, and must not show what was lost as if it were there. */
+void pool_changed(void *ctx, uint64_t ino)
+{
+	struct pool *p = (struct pool *)ctx;
+
+	(void)pthread_rwlock_rdlock(&p->serving);
+	for (uint32_t i = 0; i < p->n_frontends; ++i)
+		if (p->frontends[i].serves)
+			reg_frontend_changed(p->frontends[i].inst, ino, 0, 0);
+	(void)pthread_rwlock_unlock(&p->serving);
 }
 
 /*
@@ -82,6 +98,7 @@ static int pool_ever_fits(struct pool *p)
 int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
 {
 	const struct conf_plugins *c = &p->how.conf->frontends;
+	struct frontend_slot *slots;
 
 	if (!p->readonly) {
 		int r = pool_ever_fits(p);
@@ -91,14 +108,16 @@ int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
 	}
 	p->ended = ended;
 	p->ended_ctx = ctx;
-	p->frontends =
-	    (struct frontend_slot *)calloc(c->n + 1, sizeof(*p->frontends));
-	if (!p->frontends)
+	slots = (struct frontend_slot *)calloc(c->n + 1, sizeof(*slots));
+	if (!slots)
 		return -ENOMEM;
+	(void)pthread_rwlock_wrlock(&p->serving);
+	p->frontends = slots;
+	p->n_frontends = (uint32_t)c->n;
+	(void)pthread_rwlock_unlock(&p->serving);
 	for (size_t i = 0; i < c->n; ++i) {
-		int r = serve_one(p, &c->list[i], &p->frontends[i]);
+		int r = serve_one(p, &c->list[i], &slots[i]);
 
-		p->n_frontends++;
 		if (r < 0)
 			return r; /* the caller closes the pool */
 	}
@@ -107,13 +126,21 @@ int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
 
 void pool_unserve(struct pool *p)
 {
-	while (p->n_frontends) {
-		struct frontend_slot *slot = &p->frontends[--p->n_frontends];
+	struct frontend_slot *slots = p->frontends;
+	uint32_t n = p->n_frontends;
 
-		if (slot->open)
-			reg_frontend_close(slot->inst);
-		reg_free(slot->inst);
-	}
-	free(p->frontends);
+	/* who tells them of changes is through after this */
+	(void)pthread_rwlock_wrlock(&p->serving);
 	p->frontends = NULL;
+	p->n_frontends = 0;
+	(void)pthread_rwlock_unlock(&p->serving);
+	while (n--) {
+		if (slots[n].open)
+			reg_frontend_close(slots[n].inst);
+		if (slots[n].inst)
+			reg_free(slots[n].inst);
+	}
+	free(slots);
+	if (p->tree)
+		tree_close_files(p->tree);
 }

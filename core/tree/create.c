@@ -195,19 +195,26 @@ int view_symlink(void *ctx, uint64_t parent, const char *name,
 
 int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 		uint32_t flags, const struct dynfs_caller *who,
-		struct dynfs_attr *ret)
+		struct dynfs_attr *ret, struct dynfs_file **ret_file)
 {
 	struct tree *t = ctx;
 	struct node_spec spec = { .name = name,
 				  .who = who,
 				  .mode = S_IFREG | masked(mode, who) };
+	struct open_file *file;
 	struct inode *in;
-	int r = node_make(t, parent, &spec, &in);
+	/* before the name: a file that was made is opened, too */
+	int r = open_alloc(flags, &file);
 
 	if (r < 0)
 		return r;
+	r = node_make(t, parent, &spec, &in);
+	if (r < 0) {
+		open_free(file);
+		return r;
+	}
 	inode_attr(in, ret);
-	inode_opened(in, flags);
+	*ret_file = open_enter(t, file, in);
 	return 0;
 }
 

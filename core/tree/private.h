@@ -22,7 +22,7 @@
 #define XATTR_LIST  65536u
 
 #define READ_BUFFER_BYTES (1u << 20)
-#define READ_BUFFERS      16u /* at most; the rest waits */
+#define READ_BUFFERS      16u /* are kept at most */
 #define READ_BYTES_MAX    (16u << 20)
 
 #define USAGE_CACHE 4096u /* counters in memory */
@@ -48,9 +48,14 @@ struct room { /* what disks_capacity() said last */
 
 struct buffers { /* for reads */
 	pthread_mutex_t lock;
-	pthread_cond_t given;
 	void *idle[READ_BUFFERS];
-	unsigned n_idle, n_made;
+	unsigned n_idle;
+};
+
+struct opens { /* open files */
+	pthread_mutex_t lock;
+	struct list list; /* struct open_file */
+	uint64_t n;
 };
 
 typedef uint64_t name_hash(const uint8_t key[16], const void *name, size_t len);
@@ -68,6 +73,7 @@ struct tree {
 	struct usage usage;
 	struct room room;
 	struct buffers buffers;
+	struct opens opens;
 	struct dynfs_fs_view view;
 };
 
@@ -187,7 +193,13 @@ int view_link(void *ctx, uint64_t ino, uint64_t parent, const char *name,
 	      struct dynfs_attr *ret);
 int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 		uint32_t flags, const struct dynfs_caller *who,
-		struct dynfs_attr *ret);
+		struct dynfs_attr *ret, struct dynfs_file **ret_file);
+int view_open(void *ctx, uint64_t ino, uint32_t flags, struct dynfs_file **ret);
+void view_release(void *ctx, struct dynfs_file *file);
+void view_flush(void *ctx, struct dynfs_file *file,
+		const struct dynfs_call *call);
+void view_fsync(void *ctx, uint64_t ino, struct dynfs_file *file, int data_only,
+		const struct dynfs_call *call);
 int view_unlink(void *ctx, uint64_t parent, const char *name);
 int view_rmdir(void *ctx, uint64_t parent, const char *name);
 int view_rename(void *ctx, uint64_t parent, const char *name,
@@ -204,10 +216,31 @@ int view_listxattr(void *ctx, uint64_t ino, char *list, size_t len,
 		   size_t *ret_len);
 int view_removexattr(void *ctx, uint64_t ino, const char *name);
 
-/* Open files: view.c */
 void view_init(struct tree *t);
 void view_done(struct tree *t);
-void inode_opened(struct inode *in, uint32_t flags); /* takes the get over */
+
+/* ---- open files: open.c ----------------------------------------------- */
+
+struct open_file;
+
+int open_alloc(uint32_t flags, struct open_file **ret);
+void open_free(struct open_file *f); /* of one that was not entered */
+/* Takes the get of the inode over. */
+struct dynfs_file *open_enter(struct tree *t, struct open_file *f,
+			      struct inode *in);
+/* What a request is about. */
+struct target {
+	struct inode *in;
+	struct open_file *file; /* through which it came; NULL: in was got */
+};
+/*
+ * Of an open file, or by number (file NULL).  -EBADF: the file is of another
+ * inode, or opened with access unfit (O_ACCMODE itself: none is).
+ */
+int target_get(const struct tree *t, uint64_t ino, struct dynfs_file *file,
+	       uint32_t unfit, struct target *ret);
+void target_put(struct target *g); /* also of one that is all zero */
+#define AUTOTARGET CLEANUP(target_put)
 
 /* attr.c: set the length of a regular file; cut to 0 it wants settling */
 int inode_cut(struct inode *in, uint64_t size);

@@ -30,6 +30,9 @@ int tree_make_root(struct tree *t, uint32_t uid, uint32_t gid);
 
 /* For frontends; valid until tree_free(). */
 const struct dynfs_fs_view *tree_view(struct tree *t);
+/* What they have left open is closed; none uses the view any more. */
+void tree_close_files(struct tree *t);
+uint64_t tree_open_files(struct tree *t); /* how many there are */
 /* For struct meta_hooks: usage counters of the group. */
 void tree_closing_hook(void *ctx, struct batch *b);
 

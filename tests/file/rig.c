@@ -221,7 +221,7 @@ int rig_write(struct inode *in, uint64_t off, size_t len, unsigned version)
 
 	assert_non_null(data);
 	rig_fill(data, off, len, version);
-	r = file_write(in, off, &iov, 1, false);
+	r = file_write(in, off, &iov, 1, false, NULL);
 	free(data);
 	return r;
 }
@@ -242,6 +242,16 @@ void rig_check(struct inode *in, uint64_t off, size_t len, unsigned version)
 				 (size_t)off + i, version);
 	free(have);
 	free(want);
+}
+
+int rig_lost(struct inode *in)
+{
+	uint64_t now;
+	int lost = errseq_look(&in->losses, errseq_begin(&in->losses), &now);
+
+	if (lost)
+		(void)errseq_heard(&in->losses, now);
+	return lost;
 }
 
 uint64_t rig_size(struct inode *in)

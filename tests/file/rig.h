@@ -59,6 +59,8 @@ void rig_fill(uint8_t *to, uint64_t off, size_t len, unsigned version);
 int rig_write(struct inode *in, uint64_t off, size_t len, unsigned version);
 /* Fails the test unless [off, off + len) is of that version; 0: zeros. */
 void rig_check(struct inode *in, uint64_t off, size_t len, unsigned version);
+/* What was lost of it, which is told by this. */
+int rig_lost(struct inode *in);
 uint64_t rig_size(struct inode *in);
 /* All of its bytes are in slices. */
 bool rig_is_clean(struct inode *in);

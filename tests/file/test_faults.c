@@ -160,7 +160,8 @@ static void one_bad_inode_does_not_keep_others_from_the_disks(void **state)
 		simos_advance(r->sim, 10000000);
 		(void)nanosleep(&t, NULL);
 	}
-	assert_int_equal(file_take_error(good), 0);
+	assert_int_equal(file_trouble(good), 0);
+	assert_int_equal(rig_lost(good), 0);
 	assert_int_equal(rig_slices(r, ino, SLICE_EXTENT), 1);
 	rig_check(good, 0, 1000, 2);
 	rig_exchange(r, &key, &value);
@@ -373,12 +374,13 @@ static void a_short_failure_loses_nothing_however_often_it_is_met(void **state)
 		simos_advance(r->sim, 250000000);
 		(void)nanosleep(&t, NULL);
 	}
-	assert_int_equal(file_take_error(in), -EUCLEAN);
+	assert_int_equal(file_trouble(in), -EUCLEAN);
 	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	assert_int_equal(file_sync(in, false), 0);
 	/* it is stored now: nothing is left to be told */
-	assert_int_equal(file_take_error(in), 0);
+	assert_int_equal(file_trouble(in), 0);
+	assert_int_equal(rig_lost(in), 0);
 	rig_check(in, 0, CHUNK, 2);
 	inode_put(in);
 }
@@ -393,7 +395,7 @@ static int write_without_memory(struct inode *in, void *data, size_t len)
 	assert_int_equal(getrlimit(RLIMIT_AS, &was), 0);
 	none = (struct rlimit){ 1, was.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
-	e = file_write(in, 0, &iov, 1, false);
+	e = file_write(in, 0, &iov, 1, false, NULL);
 	assert_int_equal(setrlimit(RLIMIT_AS, &was), 0);
 	return e;
 }
@@ -461,8 +463,9 @@ what_can_not_be_stored_at_all_is_told_once_and_given_up(void **state)
 	}
 	rig_exchange(r, &key, &value);
 	buf_done(&value);
-	assert_int_equal(file_take_error(in), -EUCLEAN);
-	assert_int_equal(file_take_error(in), 0);
+	assert_int_equal(rig_lost(in), -EUCLEAN);
+	assert_int_equal(rig_lost(in), 0);
+	assert_int_equal(file_trouble(in), 0);
 	rig_check(in, 0, CHUNK, 1);
 	inode_put(in);
 }

@@ -252,7 +252,9 @@ static void what_is_given_up_leaves_the_file_as_it_is_stored(void **state)
 	assert_int_equal(rig_write(in, 5ull * CHUNK, 1000, 2), 0);
 	wait_given_up(r, in);
 	extents_again();
-	assert_int_equal(file_sync(in, false), -ENOMEM);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(rig_lost(in), -ENOMEM);
+	assert_int_equal(rig_lost(in), 0);
 	assert_int_equal(rig_size(in), CHUNK);
 	rig_check(in, 0, CHUNK, 1);
 	/* the next write is of the file as it is now */
@@ -272,33 +274,89 @@ static void what_is_given_up_leaves_the_file_as_it_is_stored(void **state)
 	inode_put(in);
 }
 
-static void a_loss_is_told_to_all_who_ask_while_a_writer_is_there(void **state)
+/* Where the frontends of the rig stand. */
+struct listener {
+	struct rig *r;
+	atomic_uint n;
+	atomic_uint_fast64_t ino, size;
+	atomic_bool locked; /* something that must not be, when it was told */
+};
+
+static void listen_changed(void *ctx, uint64_t ino)
+{
+	struct listener *l = ctx;
+	struct inode *in = rig_get(l->r, ino);
+	struct content *c = content_of(in);
+
+	/* by another thread these are taken for a moment only */
+	for (int i = 0; i < 100 && pthread_rwlock_trywrlock(&in->io); i++)
+		nap(10);
+	if (pthread_rwlock_unlock(&in->io) || pthread_mutex_lock(&c->flush) ||
+	    pthread_mutex_unlock(&c->flush))
+		atomic_store(&l->locked, true);
+	atomic_store(&l->ino, ino);
+	atomic_store(&l->size, rig_size(in));
+	atomic_fetch_add(&l->n, 1);
+	inode_put(in);
+}
+
+static void a_loss_is_told_to_frontends_with_no_lock_held(void **state)
+{
+	struct rig *r = *state;
+	struct listener l = { .r = r };
+	struct inode *in, *other;
+
+	with_a_worker(r);
+	rig_close(r);
+	r->how.changed = listen_changed;
+	r->how.ctx = &l;
+	rig_open(r);
+	in = rig_make(r);
+	other = rig_make(r);
+	assert_int_equal(rig_write(in, 0, 1000, 1), 0);
+	assert_int_equal(rig_write(other, 0, 1000, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(file_sync(other, false), 0);
+	assert_int_equal(atomic_load(&l.n), 0);
+	no_extents();
+	assert_int_equal(rig_write(in, 0, CHUNK, 2), 0);
+	wait_given_up(r, in);
+	extents_again();
+	for (int i = 0; i < 500 && !atomic_load(&l.n); i++)
+		nap(10);
+	assert_int_equal(atomic_load(&l.n), 1);
+	assert_int_equal(atomic_load(&l.ino), in->ino);
+	assert_int_equal(atomic_load(&l.size), 1000);
+	assert_false(atomic_load(&l.locked));
+	rig_check(in, 0, 1000, 1);
+	inode_put(in);
+	inode_put(other);
+	rig_close(r);
+	r->how.changed = NULL;
+	r->how.ctx = NULL;
+	rig_open(r);
+}
+
+static void a_loss_is_an_error_of_its_own_each_time(void **state)
 {
 	struct rig *r = *state;
 	struct inode *in;
+	uint64_t heard, now;
 
 	with_a_worker(r);
 	in = rig_make(r);
-	atomic_store(&in->writers, 1);
-	no_extents();
-	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
-	wait_given_up(r, in);
-	extents_again();
-	/* some reader that closes it, and then who wrote */
-	assert_int_equal(file_take_error(in), -ENOMEM);
-	assert_int_equal(file_sync(in, false), -ENOMEM);
-	assert_int_equal(file_take_error(in), -ENOMEM);
-	atomic_store(&in->writers, 0);
-	file_end_writing(in);
-	assert_int_equal(file_take_error(in), 0);
-	/* after the last writer: whoever is next, once */
-	no_extents();
-	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
-	wait_given_up(r, in);
-	extents_again();
-	file_end_writing(in);
-	assert_int_equal(file_take_error(in), -ENOMEM);
-	assert_int_equal(file_take_error(in), 0);
+	heard = errseq_begin(&in->losses);
+	for (int i = 0; i < 2; i++) {
+		no_extents();
+		assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+		wait_given_up(r, in);
+		extents_again();
+		assert_int_equal(file_sync(in, false), 0);
+		assert_int_equal(errseq_look(&in->losses, heard, &now),
+				 -ENOMEM);
+		heard = errseq_heard(&in->losses, now);
+		assert_int_equal(errseq_look(&in->losses, heard, &now), 0);
+	}
 	inode_put(in);
 }
 
@@ -312,13 +370,14 @@ static void bytes_that_are_cut_are_no_trouble(void **state)
 	in = rig_make(r);
 	no_extents();
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
-	for (int i = 0; i < 500 && !file_take_error(in); i++) {
+	for (int i = 0; i < 500 && !file_trouble(in); i++) {
 		simos_advance(r->sim, 20000000);
 		nap(10);
 	}
-	assert_int_equal(file_take_error(in), -ENOMEM);
+	assert_int_equal(file_trouble(in), -ENOMEM);
 	assert_int_equal(file_truncate(in, 0), 0);
-	assert_int_equal(file_take_error(in), 0);
+	assert_int_equal(file_trouble(in), 0);
+	assert_int_equal(rig_lost(in), 0);
 	assert_int_equal(file_sync(in, false), 0);
 	extents_again();
 	inode_put(in);
@@ -340,7 +399,7 @@ static void bytes_that_only_move_are_never_lost(void **state)
 	for (int i = 0; i < 100; i++) {
 		simos_advance(r->sim, 2000000000);
 		nap(5);
-		assert_int_equal(file_take_error(in), 0);
+		assert_int_equal(file_trouble(in), 0);
 	}
 	extents_again();
 	rig_check(in, 0, 1000, 1);
@@ -360,7 +419,8 @@ int main(void)
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
 		TEST(reclaiming_without_memory_waits),
 		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
-		TEST(a_loss_is_told_to_all_who_ask_while_a_writer_is_there),
+		TEST(a_loss_is_told_to_frontends_with_no_lock_held),
+		TEST(a_loss_is_an_error_of_its_own_each_time),
 		TEST(bytes_that_are_cut_are_no_trouble),
 		TEST(bytes_that_only_move_are_never_lost),
 	};

@@ -10,9 +10,9 @@
 
 struct fake_job {
 	struct fake_job *next;
-	dynfs_read_done read_done; /* or done */
-	dynfs_done done;
-	void *ctx;
+	dynfs_read_done read_done; /* or call */
+	void *ctx;                 /* of read_done */
+	const struct dynfs_call *call;
 	uint64_t ino, off;
 	size_t len;
 };
@@ -159,7 +159,7 @@ static void *fake_thread(void *arg)
 		if (job->read_done)
 			fake_answer_read(f, job);
 		else
-			job->done(job->ctx, 0);
+			(void)job->call->done(job->call->ctx, 0);
 		free(job);
 	}
 	return NULL;
@@ -181,29 +181,90 @@ static int fake_queue(struct fakefs *f, const struct fake_job *what)
 	return 0;
 }
 
-static void fake_read(void *ctx, uint64_t ino, uint64_t off, size_t len,
-		      dynfs_read_done done, void *done_ctx)
+int fakefs_hang(struct fakefs *f, uint64_t ino, const struct dynfs_call *call)
 {
+	struct timespec pause = { .tv_nsec = 5000000 };
+	const struct fake_node *n = &f->node[ino];
+	int err = 0;
+
+	if (strncmp(n->name, "hang", 4) != 0 &&
+	    strncmp(n->name, "room", 4) != 0)
+		return 0;
+	atomic_fetch_add(&f->n_hanging, 1);
+	while (!err && atomic_load(&f->hang)) {
+		(void)nanosleep(&pause, NULL);
+		if (call && n->name[0] == 'r' && call->gone &&
+		    call->gone(call->ctx))
+			err = -EINTR;
+	}
+	if (err)
+		atomic_fetch_add(&f->n_gone, 1);
+	atomic_fetch_sub(&f->n_hanging, 1);
+	return err;
+}
+
+void fakefs_through(struct fakefs *f, uint64_t ino, struct dynfs_file *file)
+{
+	const struct fake_file *of = (const struct fake_file *)file;
+
+	if (file && (file->ino != ino || of->fs != f))
+		atomic_fetch_add(&f->n_mistaken, 1);
+}
+
+bool fakefs_change(struct fakefs *f, const char *name, const char *text)
+{
+	struct fake_node *n;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_find(f, DYNFS_ROOT_INO, name);
+	if (n && !fakefs_resize(n, strlen(text)))
+		memcpy(n->data, text, strlen(text));
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+bool fakefs_lose(struct fakefs *f, const char *name, int err)
+{
+	struct fake_node *n;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_find(f, DYNFS_ROOT_INO, name);
+	if (n)
+		n->loss = err;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+static void fake_read(void *ctx, uint64_t ino, struct dynfs_file *file,
+		      uint64_t off, size_t len, dynfs_read_done done,
+		      void *done_ctx)
+{
+	struct fakefs *f = ctx;
 	struct fake_job job = { .read_done = done,
 				.ctx = done_ctx,
 				.ino = ino,
 				.off = off,
 				.len = len };
 
-	if (fake_queue(ctx, &job))
+	fakefs_through(f, ino, file);
+	atomic_fetch_add(&f->n_read, 1);
+	(void)fakefs_hang(f, ino, NULL);
+	if (fake_queue(f, &job))
 		done(done_ctx, -ENOMEM, NULL, 0);
 }
 
-static void fake_fsync(void *ctx, uint64_t ino, int data_only, dynfs_done done,
-		       void *done_ctx)
+static void fake_fsync(void *ctx, uint64_t ino, struct dynfs_file *file,
+		       int data_only, const struct dynfs_call *call)
 {
-	struct fake_job job = { .done = done, .ctx = done_ctx };
+	struct fake_job job = { .call = call };
 	struct fakefs *f = ctx;
 
-	(void)ino, (void)data_only;
+	(void)data_only;
+	fakefs_through(f, ino, file);
 	atomic_fetch_add(&f->n_fsync, 1);
+	(void)fakefs_hang(f, ino, NULL);
 	if (fake_queue(f, &job))
-		done(done_ctx, -ENOMEM);
+		(void)call->done(call->ctx, -ENOMEM);
 }
 
 static int fake_write_now(struct fakefs *f, uint64_t ino, uint64_t off,
@@ -226,22 +287,25 @@ static int fake_write_now(struct fakefs *f, uint64_t ino, uint64_t off,
 	return 0;
 }
 
-static void fake_write(void *ctx, uint64_t ino, uint64_t off,
-		       const struct iovec *iov, uint32_t n_iov, uint32_t flags,
-		       dynfs_done done, void *done_ctx)
+static void fake_write(void *ctx, uint64_t ino, struct dynfs_file *file,
+		       uint64_t off, const struct iovec *iov, uint32_t n_iov,
+		       uint32_t flags, const struct dynfs_call *call)
 {
-	struct fake_job job = { .done = done, .ctx = done_ctx };
+	struct fake_job job = { .call = call };
 	struct fakefs *f = ctx;
 	bool later;
 	int err;
 
 	(void)flags;
+	fakefs_through(f, ino, file);
+	err = fakefs_hang(f, ino, call);
 	pthread_mutex_lock(&f->lock);
 	later = f->later = !f->later;
-	err = fake_write_now(f, ino, off, iov, n_iov);
+	if (!err)
+		err = fake_write_now(f, ino, off, iov, n_iov);
 	pthread_mutex_unlock(&f->lock);
 	if (err || !later || fake_queue(f, &job))
-		done(done_ctx, err);
+		(void)call->done(call->ctx, err);
 }
 
 struct fakefs *fakefs_new(void)

@@ -25,14 +25,30 @@ struct fake_node {
 	char xattr_name[64], xattr_value[64];
 	size_t xattr_len;
 	long lookups, opens;
+	int loss; /* to be told by the next sync or close; fake lock */
+};
+
+/* One that is open; the frontend must give back the very same. */
+struct fake_file {
+	struct dynfs_file pub;
+	struct fakefs *fs;
 };
 
 struct fake_job; /* an answer that is due */
 
 struct fakefs {
 	struct dynfs_fs_view view;
-	atomic_ulong n_getattr, n_lookup, n_flush, n_fsync;
-	atomic_int delay_ms; /* before each answer of the thread */
+	atomic_ulong n_getattr, n_lookup, n_flush, n_fsync, n_read;
+	atomic_ulong n_gone;     /* calls that ended as nobody waited */
+	atomic_ulong n_mistaken; /* requests through a wrong open file */
+	atomic_int delay_ms;     /* before each answer of the thread */
+	/*
+	 * Reads, writes, syncs and closes of files whose name begins with
+	 * "hang" wait inside of the call while it is so; writes of "room" only
+	 * as long as somebody waits for them.
+	 */
+	atomic_bool hang;
+	atomic_int n_hanging;
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t work;
@@ -52,6 +68,10 @@ void fakefs_free(struct fakefs *f);
 /* An empty file or folder, without the frontend. */
 uint64_t fakefs_add(struct fakefs *f, uint64_t parent, const char *name,
 		    uint32_t mode);
+/* Other content, behind the frontend's back; false: no such file. */
+bool fakefs_change(struct fakefs *f, const char *name, const char *text);
+/* Bytes of it are lost. */
+bool fakefs_lose(struct fakefs *f, const char *name, int err);
 /* The number of files that are open now. */
 long fakefs_opens(struct fakefs *f);
 
@@ -64,5 +84,9 @@ struct fake_node *fakefs_make(struct fakefs *f, uint64_t parent,
 			      const char *name, uint32_t mode);
 int fakefs_resize(struct fake_node *n, uint64_t size);
 void fakefs_touch(struct fakefs *f, struct fake_node *n);
+/* Waits there, if it is one that hangs; -EINTR: nobody waits any more. */
+int fakefs_hang(struct fakefs *f, uint64_t ino, const struct dynfs_call *call);
+/* Counts, when a request came through what it should not have. */
+void fakefs_through(struct fakefs *f, uint64_t ino, struct dynfs_file *file);
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -232,49 +233,80 @@ static int fake_rename(void *ctx, uint64_t parent, const char *name,
 	return fake_out(f, 0);
 }
 
-static int fake_open(void *ctx, uint64_t ino, uint32_t flags)
+/* the lock is held */
+static int fake_open_node(struct fakefs *f, struct fake_node *n, uint32_t flags,
+			  struct dynfs_file **ret)
+{
+	struct fake_file *file = calloc(1, sizeof(*file));
+
+	if (!file)
+		return -ENOMEM;
+	file->pub = (struct dynfs_file){ .size = sizeof(file->pub),
+					 .ino = n->attr.ino,
+					 .flags = flags };
+	file->fs = f;
+	n->opens++;
+	*ret = &file->pub;
+	return 0;
+}
+
+static int fake_open(void *ctx, uint64_t ino, uint32_t flags,
+		     struct dynfs_file **ret)
 {
 	struct fakefs *f = fake_in(ctx);
 	struct fake_node *n = fakefs_node(f, ino);
 
 	if (!n || (flags & O_TRUNC)) /* a setattr came before */
 		return fake_out(f, n ? -EINVAL : -ENOENT);
-	n->opens++;
-	return fake_out(f, 0);
+	return fake_out(f, fake_open_node(f, n, flags, ret));
 }
 
 static int fake_create(void *ctx, uint64_t parent, const char *name,
 		       uint32_t mode, uint32_t flags,
-		       const struct dynfs_caller *who, struct dynfs_attr *ret)
+		       const struct dynfs_caller *who, struct dynfs_attr *ret,
+		       struct dynfs_file **ret_file)
 {
 	struct fakefs *f = fake_in(ctx);
 	struct fake_node *n;
 	int err = fake_make(f, parent, name, S_IFREG | (mode & 07777), who, &n);
 
-	(void)flags;
+	if (!err)
+		err = fake_open_node(f, n, flags, ret_file);
 	if (err)
 		return fake_out(f, err);
-	n->opens++;
 	return fake_give(f, n, ret);
 }
 
-static void fake_release(void *ctx, uint64_t ino, uint32_t flags)
+static void fake_release(void *ctx, struct dynfs_file *file)
 {
 	struct fakefs *f = fake_in(ctx);
 
-	(void)flags;
-	if (ino < f->n_nodes)
-		f->node[ino].opens--;
+	f->node[file->ino].opens--;
 	(void)fake_out(f, 0);
+	fakefs_through(f, file->ino, file);
+	memset(file, 0, sizeof(*file));
+	free(file);
 }
 
-static int fake_flush(void *ctx, uint64_t ino)
+/* A loss is told once, if anybody hears it. */
+static void fake_flush(void *ctx, struct dynfs_file *file,
+		       const struct dynfs_call *call)
 {
 	struct fakefs *f = ctx;
+	uint64_t ino = file->ino;
+	int loss;
 
-	(void)ino;
+	fakefs_through(f, ino, file);
 	atomic_fetch_add(&f->n_flush, 1);
-	return 0;
+	(void)fakefs_hang(f, ino, NULL);
+	(void)fake_in(ctx);
+	loss = f->node[ino].loss;
+	(void)fake_out(f, 0);
+	if (call->done(call->ctx, loss))
+		return;
+	(void)fake_in(ctx);
+	f->node[ino].loss = 0;
+	(void)fake_out(f, 0);
 }
 
 /* Cookies: 1 ".", 2 "..", then the node's number plus one. */

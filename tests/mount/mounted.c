@@ -14,10 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PATHS 4
+#define PATHS   4
+#define SKIPPED 77
 
 static void mounted_ready(void *ctx)
 {
@@ -151,4 +153,40 @@ bool file_survives(const char *path, unsigned int seed, size_t size)
 	free(data);
 	free(back);
 	return good;
+}
+
+/* Below /tmp, what the child left mounted. */
+static void clean_up(void)
+{
+	char line[4 * PATH_MAX], path[PATH_MAX];
+	FILE *in = fopen("/proc/mounts", "re");
+
+	while (in && fgets(line, sizeof(line), in)) {
+		if (sscanf(line, "%*s %4095s fuse.dynfs", path) == 1 &&
+		    !strncmp(path, "/tmp/dynfs-mount-", 17) &&
+		    !umount2(path, MNT_DETACH))
+			(void)rmdir(path); /* if it is empty */
+	}
+	if (in)
+		(void)fclose(in); /* was read only */
+}
+
+int mounted_main(int (*run)(void))
+{
+	int status = 1;
+	pid_t pid;
+
+	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
+		(void)fprintf(stderr, "skipped: needs root and /dev/fuse\n");
+		return SKIPPED;
+	}
+	(void)fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(run());
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return 1;
+	if (!WIFEXITED(status))
+		clean_up();
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

@@ -36,4 +36,10 @@ bool mounted_wait(atomic_int *count, int value);
 /* Makes a file, writes it in uneven pieces, reads it back uncached. */
 bool file_survives(const char *path, unsigned int seed, size_t size);
 
+/*
+ * Runs them in a child, so that what they leave mounted when they crash is
+ * still removed; skips where nothing can be mounted.  For main() to return.
+ */
+int mounted_main(int (*run)(void));
+
 #endif

@@ -33,7 +33,6 @@
 #define ENTRIES   10000
 #define WORKERS   8
 #define FILE_SIZE ((3u << 20) + 12345u)
-#define SKIPPED   77
 #define SECONDS   200 /* for all tests */
 
 static struct mounted the;
@@ -635,40 +634,7 @@ static int run_all(void)
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
-/* Below /tmp, what the child left mounted. */
-static void clean_up(void)
-{
-	char line[4 * PATH_MAX], path[PATH_MAX];
-	FILE *in = fopen("/proc/mounts", "re");
-
-	while (in && fgets(line, sizeof(line), in)) {
-		if (sscanf(line, "%*s %4095s fuse.dynfs", path) == 1 &&
-		    !strncmp(path, "/tmp/dynfs-mount-", 17) &&
-		    !umount2(path, MNT_DETACH))
-			(void)rmdir(path); /* if it is empty */
-	}
-	if (in)
-		(void)fclose(in); /* was read only */
-}
-
 int main(int argc, char **argv)
 {
-	int status = 1;
-	pid_t pid;
-
-	if (argc == 2)
-		return be_killed(argv[1]);
-	if (geteuid() || access("/dev/fuse", R_OK | W_OK)) {
-		(void)fprintf(stderr, "skipped: needs root and /dev/fuse\n");
-		return SKIPPED;
-	}
-	(void)fflush(NULL);
-	pid = fork();
-	if (!pid)
-		_exit(run_all());
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return 1;
-	if (!WIFEXITED(status))
-		clean_up();
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+	return argc == 2 ? be_killed(argv[1]) : mounted_main(run_all);
 }

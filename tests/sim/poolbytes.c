@@ -44,10 +44,10 @@ static size_t some_length(struct actor *a)
 }
 
 /* What is written is in the model before anything else may look. */
-static void write_model(struct actor *a, uint32_t node, size_t off,
-			const uint8_t *data, size_t len)
+static void write_model(struct actor *a, uint32_t node, struct dynfs_file *file,
+			size_t off, const uint8_t *data, size_t len)
 {
-	int r = pv_write(a->w->p.fs, ino_of(a, node), off, data, len);
+	int r = pv_write(a->w->p.fs, ino_of(a, node), file, off, data, len);
 
 	if (refused(a, r))
 		return;
@@ -61,6 +61,7 @@ void do_write(struct actor *a)
 	uint32_t node = some_node(a, S_IFREG);
 	size_t len = some_length(a);
 	size_t off = dice(&a->rng, 3) ? dice(&a->rng, FILE_MAX / 2) : 0;
+	struct dynfs_file *file;
 	AUTOFREE uint8_t *data = NULL;
 
 	if (!node)
@@ -68,12 +69,13 @@ void do_write(struct actor *a)
 	if (dice(&a->rng, 4) == 0)
 		off = pm_newest(a->m, node)->len % (FILE_MAX / 2);
 	data = fresh_bytes(a, len);
-	if (!answered(a, fs->open(fs->ctx, ino_of(a, node), O_RDWR), "open"))
+	if (!answered(a, fs->open(fs->ctx, ino_of(a, node), O_RDWR, &file),
+		      "open"))
 		return;
-	write_model(a, node, off, data, len);
+	write_model(a, node, file, off, data, len);
 	if (dice(&a->rng, 2))
-		(void)answered(a, fs->flush(fs->ctx, ino_of(a, node)), "flush");
-	fs->release(fs->ctx, ino_of(a, node), O_RDWR);
+		(void)answered(a, pv_flush(fs, file), "flush");
+	fs->release(fs->ctx, file);
 }
 
 /* Whoever sees a name that was made after the close sees the new content. */
@@ -83,21 +85,22 @@ void do_save(struct actor *a)
 	uint32_t node = some_node(a, S_IFREG);
 	size_t len = some_length(a);
 	AUTOFREE uint8_t *data = NULL;
+	struct dynfs_file *file;
 	int r;
 
 	if (!node)
 		return;
 	data = fresh_bytes(a, len);
-	r = fs->open(fs->ctx, ino_of(a, node), O_RDWR | O_TRUNC);
+	r = fs->open(fs->ctx, ino_of(a, node), O_RDWR | O_TRUNC, &file);
 	(void)answered(a, r, "open and cut");
 	pm_truncate(a->m, node, 0);
 	if (r)
 		return;
-	write_model(a, node, 0, data, len);
-	r = fs->flush(fs->ctx, ino_of(a, node));
+	write_model(a, node, file, 0, data, len);
+	r = pv_flush(fs, file);
 	if (answered(a, r, "flush"))
 		pm_settled_next(a->m, node);
-	fs->release(fs->ctx, ino_of(a, node), O_RDWR);
+	fs->release(fs->ctx, file);
 }
 
 /*
@@ -122,7 +125,7 @@ void do_shred(struct actor *a)
 		AUTOFREE uint8_t *data = fresh_bytes(a, PM_BLOCK);
 		size_t off = (size_t)i * SHRED_SPACE;
 
-		r = pv_write(fs, ino_of(a, node), off, data, PM_BLOCK);
+		r = pv_write(fs, ino_of(a, node), NULL, off, data, PM_BLOCK);
 		memcpy(whole + off, data, PM_BLOCK);
 		done = off + PM_BLOCK;
 	}
@@ -153,7 +156,7 @@ void do_fsync(struct actor *a)
 	bool data_only = dice(&a->rng, 4) == 0;
 
 	if (!node ||
-	    !answered(a, pv_fsync(a->w->p.fs, ino_of(a, node), data_only),
+	    !answered(a, pv_fsync(a->w->p.fs, ino_of(a, node), NULL, data_only),
 		      "fsync"))
 		return;
 	pm_synced_file(a->m, node);
@@ -186,7 +189,9 @@ void do_hold(struct actor *a)
 			return;
 		if (a->held[i])
 			continue;
-		if (answered(a, fs->open(fs->ctx, ino_of(a, node), O_RDWR),
+		if (answered(a,
+			     fs->open(fs->ctx, ino_of(a, node), O_RDWR,
+				      &a->files[i]),
 			     "open to hold"))
 			a->held[i] = node;
 		return;
@@ -199,7 +204,7 @@ void do_let_go(struct actor *a)
 	unsigned i = (unsigned)dice(&a->rng, HELD_MAX);
 
 	if (a->held[i])
-		fs->release(fs->ctx, ino_of(a, a->held[i]), O_RDWR);
+		fs->release(fs->ctx, a->files[i]);
 	a->held[i] = 0;
 }
 
@@ -209,7 +214,7 @@ void actor_release(struct actor *a)
 
 	for (unsigned i = 0; i < HELD_MAX; i++) {
 		if (a->held[i])
-			fs->release(fs->ctx, ino_of(a, a->held[i]), O_RDWR);
+			fs->release(fs->ctx, a->files[i]);
 		a->held[i] = 0;
 	}
 }

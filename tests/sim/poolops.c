@@ -85,15 +85,16 @@ static int make(struct actor *a, uint32_t type, uint32_t dir, const char *name,
 {
 	const struct dynfs_fs_view *fs = a->w->p.fs;
 	uint64_t in = ino_of(a, dir);
+	struct dynfs_file *file;
 	int r;
 
 	if (type == S_IFDIR)
 		return fs->mkdir(fs->ctx, in, name, 0755, &who, ret);
 	if (type == S_IFLNK)
 		return fs->symlink(fs->ctx, in, name, target, &who, ret);
-	r = fs->create(fs->ctx, in, name, 0644, O_RDWR, &who, ret);
+	r = fs->create(fs->ctx, in, name, 0644, O_RDWR, &who, ret, &file);
 	if (!r)
-		fs->release(fs->ctx, ret->ino, O_RDWR);
+		fs->release(fs->ctx, file);
 	return r;
 }
 

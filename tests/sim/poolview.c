@@ -31,12 +31,21 @@ static int await(struct answer *a)
 	return a->err;
 }
 
-static void answered(void *ctx, int err)
+static int answered(void *ctx, int err)
 {
 	struct answer *a = (struct answer *)ctx;
 
 	a->err = err;
 	(void)sem_post(&a->came);
+	return 0;
+}
+
+static struct dynfs_call calling(struct answer *a)
+{
+	(void)sem_init(&a->came, 0, 0);
+	return (struct dynfs_call){ .size = sizeof(struct dynfs_call),
+				    .ctx = a,
+				    .done = answered };
 }
 
 static void answered_read(void *ctx, int err, const struct iovec *iov,
@@ -46,16 +55,16 @@ static void answered_read(void *ctx, int err, const struct iovec *iov,
 
 	for (uint32_t i = 0; !err && i < n; i++)
 		buf_put(a->to, iov[i].iov_base, iov[i].iov_len);
-	answered(ctx, err);
+	(void)answered(ctx, err);
 }
 
-int pv_read(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
-	    size_t len, struct buf *out)
+int pv_read(const struct dynfs_fs_view *fs, uint64_t ino,
+	    struct dynfs_file *file, uint64_t off, size_t len, struct buf *out)
 {
 	struct answer a = { .to = out };
 
 	(void)sem_init(&a.came, 0, 0);
-	fs->read(fs->ctx, ino, off, len, answered_read, &a);
+	fs->read(fs->ctx, ino, file, off, len, answered_read, &a);
 	return await(&a);
 }
 
@@ -67,28 +76,39 @@ int pv_read_all(const struct dynfs_fs_view *fs, uint64_t ino, struct buf *out)
 	buf_clear(out);
 	do {
 		before = out->len;
-		r = pv_read(fs, ino, before, PIECE, out);
+		r = pv_read(fs, ino, NULL, before, PIECE, out);
 	} while (!r && out->len - before == PIECE);
 	return r;
 }
 
-int pv_write(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
-	     const void *data, size_t len)
+int pv_write(const struct dynfs_fs_view *fs, uint64_t ino,
+	     struct dynfs_file *file, uint64_t off, const void *data,
+	     size_t len)
 {
 	struct iovec iov = { unconst(data), len };
 	struct answer a = { 0 };
+	struct dynfs_call call = calling(&a);
 
-	(void)sem_init(&a.came, 0, 0);
-	fs->write(fs->ctx, ino, off, &iov, 1, O_WRONLY, answered, &a);
+	fs->write(fs->ctx, ino, file, off, &iov, 1, O_WRONLY, &call);
 	return await(&a);
 }
 
-int pv_fsync(const struct dynfs_fs_view *fs, uint64_t ino, bool data_only)
+int pv_fsync(const struct dynfs_fs_view *fs, uint64_t ino,
+	     struct dynfs_file *file, bool data_only)
 {
 	struct answer a = { 0 };
+	struct dynfs_call call = calling(&a);
 
-	(void)sem_init(&a.came, 0, 0);
-	fs->fsync(fs->ctx, ino, data_only, answered, &a);
+	fs->fsync(fs->ctx, ino, file, data_only, &call);
+	return await(&a);
+}
+
+int pv_flush(const struct dynfs_fs_view *fs, struct dynfs_file *file)
+{
+	struct answer a = { 0 };
+	struct dynfs_call call = calling(&a);
+
+	fs->flush(fs->ctx, file, &call);
 	return await(&a);
 }
 

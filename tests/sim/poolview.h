@@ -8,13 +8,17 @@
 #include <base/buf.h>
 #include <dynfs/frontend.h>
 
-int pv_read(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
-	    size_t len, struct buf *out);
+/* Through an open file, or NULL. */
+int pv_read(const struct dynfs_fs_view *fs, uint64_t ino,
+	    struct dynfs_file *file, uint64_t off, size_t len, struct buf *out);
 /* The whole file, in pieces. */
 int pv_read_all(const struct dynfs_fs_view *fs, uint64_t ino, struct buf *out);
-int pv_write(const struct dynfs_fs_view *fs, uint64_t ino, uint64_t off,
-	     const void *data, size_t len);
-int pv_fsync(const struct dynfs_fs_view *fs, uint64_t ino, bool data_only);
+int pv_write(const struct dynfs_fs_view *fs, uint64_t ino,
+	     struct dynfs_file *file, uint64_t off, const void *data,
+	     size_t len);
+int pv_fsync(const struct dynfs_fs_view *fs, uint64_t ino,
+	     struct dynfs_file *file, bool data_only);
+int pv_flush(const struct dynfs_fs_view *fs, struct dynfs_file *file);
 
 /* All names below a directory as they are found through the view. */
 struct pv_entry {

@@ -81,8 +81,9 @@ static bool write_pass(struct world *w, unsigned i, uint64_t pass)
 	for (size_t j = 0; j < PIECE / 8; j++)
 		words[j] = word;
 	for (uint64_t at = 0; at < BYTES; at += PIECE)
-		if (!can_go_on(w, pv_write(w->p.fs, f->ino, at, words, PIECE),
-			       "write"))
+		if (!can_go_on(
+			w, pv_write(w->p.fs, f->ino, NULL, at, words, PIECE),
+			"write"))
 			return false;
 	return true;
 }
@@ -96,7 +97,8 @@ static void pass(struct world *w, unsigned i, bool sync)
 	if (!write_pass(w, i, number))
 		return;
 	atomic_store(&f->whole, number);
-	if (sync && can_go_on(w, pv_fsync(w->p.fs, f->ino, false), "fsync"))
+	if (sync &&
+	    can_go_on(w, pv_fsync(w->p.fs, f->ino, NULL, false), "fsync"))
 		atomic_store(&f->synced, number);
 }
 
@@ -118,7 +120,7 @@ static void read_once(struct world *w, uint64_t *rng)
 	uint64_t lowest = atomic_load(&f->whole);
 	AUTOBUF struct buf b = BUF_INIT;
 
-	if (!can_go_on(w, pv_read(w->p.fs, f->ino, off, len, &b), "read"))
+	if (!can_go_on(w, pv_read(w->p.fs, f->ino, NULL, off, len, &b), "read"))
 		return;
 	CHECK(w, b.len == (len < BYTES - off ? len : BYTES - off));
 	judge(w, i, off, &b, lowest, atomic_load(&f->begun));
@@ -149,13 +151,14 @@ void witness_new(struct world *w)
 	CHECK(w, t);
 	t->rng = w->seed * 31;
 	for (unsigned i = 0; i < FILES; i++) {
+		struct dynfs_file *file;
 		char name[8];
 		struct dynfs_attr a;
 
 		(void)snprintf(name, sizeof(name), "w%u", i);
 		CHECK(w, !fs->create(fs->ctx, DYNFS_ROOT_INO, name, 0644,
-				     O_RDWR, &who, &a));
-		fs->release(fs->ctx, a.ino, O_RDWR);
+				     O_RDWR, &who, &a, &file));
+		fs->release(fs->ctx, file);
 		fs->forget(fs->ctx, a.ino, 1);
 		t->file[i].ino = a.ino;
 		pass(w, i, true);

@@ -43,6 +43,7 @@ struct actor {
 	uint64_t root; /* its directory's number */
 	uint64_t next_byte;
 	uint32_t held[HELD_MAX]; /* nodes that it has open; 0: none */
+	struct dynfs_file *files[HELD_MAX];
 	pthread_t thread;
 };
 

@@ -42,15 +42,22 @@ static void case_close(struct case_pool *c)
 	reg_close(c->reg);
 }
 
-static uint64_t new_file(struct case_pool *c, const char *name)
+/* It stays open until it is released, or the pool closes. */
+static struct dynfs_file *new_open(struct case_pool *c, const char *name)
 {
 	static const struct dynfs_caller who = { .uid = 0 };
+	struct dynfs_file *file;
 	struct dynfs_attr a;
 
 	assert_int_equal(c->p.fs->create(c->p.fs->ctx, DYNFS_ROOT_INO, name,
-					 0644, O_RDWR, &who, &a),
+					 0644, O_RDWR, &who, &a, &file),
 			 0);
-	return a.ino;
+	return file;
+}
+
+static uint64_t new_file(struct case_pool *c, const char *name)
+{
+	return new_open(c, name)->ino;
 }
 
 /* The pool whose last disk turns suspect when the first is asked. */
@@ -92,11 +99,12 @@ static uint8_t bytes[100000];
 /* A file whose bytes are durable, though something fails meanwhile. */
 static void write_file(struct case_pool *c, const char *name, size_t len)
 {
-	uint64_t ino = new_file(c, name);
+	struct dynfs_file *file = new_open(c, name);
+	uint64_t ino = file->ino;
 
-	assert_int_equal(pv_write(c->p.fs, ino, 0, bytes, len), 0);
-	assert_int_equal(pv_fsync(c->p.fs, ino, false), 0);
-	c->p.fs->release(c->p.fs->ctx, ino, O_RDWR);
+	assert_int_equal(pv_write(c->p.fs, ino, file, 0, bytes, len), 0);
+	assert_int_equal(pv_fsync(c->p.fs, ino, file, false), 0);
+	c->p.fs->release(c->p.fs->ctx, file);
 	c->p.fs->forget(c->p.fs->ctx, ino, 1);
 }
 
@@ -265,10 +273,10 @@ static void what_a_full_pool_took_is_stored(void **state)
 	}
 	large = new_file(&c, "large");
 	for (; !r; at += sizeof(bytes))
-		r = pv_write(c.p.fs, large, at, bytes, sizeof(bytes));
+		r = pv_write(c.p.fs, large, NULL, at, bytes, sizeof(bytes));
 	assert_int_equal(r, -ENOSPC);
 	for (unsigned i = 0; i < SMALL_FILES; i++) {
-		r = pv_write(c.p.fs, small[i], 0, bytes, 600);
+		r = pv_write(c.p.fs, small[i], NULL, 0, bytes, 600);
 		assert_true(!r || r == -ENOSPC);
 	}
 	assert_int_equal(pool_sync(c.p.pool), 0);
@@ -500,8 +508,8 @@ static void lose_fragments(struct case_pool *c, unsigned n)
 	atomic_store(&seen.written, false);
 	atomic_store(&seen.logged, false);
 	seen.n_failing = n;
-	(void)pv_write(c->p.fs, ino, 0, bytes, sizeof(bytes));
-	assert_true(pv_fsync(c->p.fs, ino, false) < 0);
+	(void)pv_write(c->p.fs, ino, NULL, 0, bytes, sizeof(bytes));
+	assert_true(pv_fsync(c->p.fs, ino, NULL, false) < 0);
 	/* others may have failed because there was nobody any more */
 	assert_true((unsigned)__builtin_popcount(seen.failed) >= n);
 	seen.n_failing = 0;
@@ -568,9 +576,9 @@ static void a_sync_that_lost_too_much_is_not_answered(void **state)
 	ino = new_file(&c, "f");
 	assert_int_equal(pool_sync(c.p.pool), 0);
 	lose_syncs(&c, 3, SIMPOOL_DISKS);
-	r = pv_write(c.p.fs, ino, 0, bytes, sizeof(bytes));
+	r = pv_write(c.p.fs, ino, NULL, 0, bytes, sizeof(bytes));
 	if (!r)
-		r = pv_fsync(c.p.fs, ino, false);
+		r = pv_fsync(c.p.fs, ino, NULL, false);
 	kill_and_open(&c, SIMOS_LOSE);
 	if (!r)
 		expect_file(&c, "f", sizeof(bytes));

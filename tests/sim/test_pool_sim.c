@@ -370,16 +370,18 @@ static void fill(struct world *w)
 	static const struct dynfs_caller who = { .uid = 0 };
 	static uint8_t piece[FILL_PIECE];
 	const struct dynfs_fs_view *fs = w->p.fs;
+	struct dynfs_file *file;
 	struct dynfs_statfs st;
 	struct dynfs_attr at;
 	uint64_t end = 0;
 
 	CHECK(w, !fs->create(fs->ctx, DYNFS_ROOT_INO, "filler", 0600, O_RDWR,
-			     &who, &at));
+			     &who, &at, &file));
 	CHECK(w, !fs->statfs(fs->ctx, &st));
 	for (; end + TIGHT_ROOM < st.avail_bytes; end += sizeof(piece))
-		CHECK(w, !pv_write(fs, at.ino, end, piece, sizeof(piece)));
-	fs->release(fs->ctx, at.ino, O_RDWR);
+		CHECK(w,
+		      !pv_write(fs, at.ino, file, end, piece, sizeof(piece)));
+	fs->release(fs->ctx, file);
 	fs->forget(fs->ctx, at.ino, 1);
 }
 

@@ -91,16 +91,18 @@ static void take_read(void *ctx, int err, const struct iovec *iov, uint32_t n)
 
 static void use_file(struct member *m, uint64_t dir, const char *name)
 {
+	struct dynfs_file *file;
 	struct dynfs_attr a;
 	int r = m->fs->lookup(m->fs->ctx, dir, name, &a);
 
 	judge(m, r);
 	if (r < 0)
 		return;
-	r = S_ISREG(a.mode) ? m->fs->open(m->fs->ctx, a.ino, O_RDONLY) : 1;
+	r = S_ISREG(a.mode) ? m->fs->open(m->fs->ctx, a.ino, O_RDONLY, &file)
+			    : 1;
 	if (!r) {
-		m->fs->read(m->fs->ctx, a.ino, 0, 100, take_read, m);
-		m->fs->release(m->fs->ctx, a.ino, O_RDONLY);
+		m->fs->read(m->fs->ctx, a.ino, file, 0, 100, take_read, m);
+		m->fs->release(m->fs->ctx, file);
 	}
 	/* what was found by name is held: it can not be gone */
 	judge(m, r < 0 ? -EBADF : 0);

@@ -342,6 +342,7 @@ void double_open(struct meta *m, struct files **ret_files,
 
 void double_close(struct meta *m, struct files *f, struct tree *t)
 {
+	tree_close_files(t);
 	double_files_flush(f);
 	double_close_group(m);
 	m->tree = NULL;

@@ -32,8 +32,6 @@ void double_evict(struct files *f);
 uint64_t double_known(struct files *f, uint64_t ino);
 /* Times that settle() was called. */
 uint64_t double_settled(struct files *f);
-/* Times that the last writer of a file had closed it. */
-uint64_t double_ended(struct files *f);
 /* Seconds that are added to every clock reading. */
 void double_advance(struct files *f, int64_t seconds);
 

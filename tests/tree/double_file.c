@@ -20,7 +20,7 @@ struct files {
 	struct hmap map;
 	struct hmap known; /* struct known */
 	uint64_t next_ino;
-	atomic_uint_fast64_t settled, ended;
+	atomic_uint_fast64_t settled;
 	atomic_int_fast64_t tick;
 	int64_t skew;
 };
@@ -149,11 +149,6 @@ void double_evict(struct files *f)
 uint64_t double_settled(struct files *f)
 {
 	return atomic_load(&f->settled);
-}
-
-uint64_t double_ended(struct files *f)
-{
-	return atomic_load(&f->ended);
 }
 
 void double_advance(struct files *f, int64_t seconds)
@@ -438,11 +433,12 @@ int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 }
 
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
-	       uint32_t n_iov, bool append)
+	       uint32_t n_iov, bool append, const struct dynfs_call *call)
 {
 	AUTOBUF struct buf content = BUF_INIT;
 	AUTOWRLOCK(&in->io);
 
+	(void)call; /* nothing waits here */
 	content_load(in, &content);
 	if (append)
 		off = content.len;
@@ -484,12 +480,7 @@ int file_settle(struct inode *in)
 	return 0;
 }
 
-void file_end_writing(struct inode *in)
-{
-	atomic_fetch_add(&in->files->ended, 1);
-}
-
-int file_take_error(struct inode *in)
+int file_trouble(struct inode *in)
 {
 	(void)in;
 	return 0;

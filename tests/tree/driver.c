@@ -153,6 +153,7 @@ static void step_create(struct driver *d)
 {
 	struct dynfs_caller who = any_caller(d);
 	struct node *dir = any_dir(d), *in = NULL;
+	struct dynfs_file *file = NULL;
 	struct dynfs_attr a;
 	char name[300];
 	int r;
@@ -160,10 +161,11 @@ static void step_create(struct driver *d)
 	any_name(d, name);
 	r = model_make(&d->m, dir, name, S_IFREG | 0644, 0, NULL, &who, &in);
 	made(d, r,
-	     d->fs->create(d->fs->ctx, dir->ino, name, 0644, O_RDWR, &who, &a),
+	     d->fs->create(d->fs->ctx, dir->ino, name, 0644, O_RDWR, &who, &a,
+			   &file),
 	     in, &a);
 	if (!r)
-		in->opens++;
+		in->open[in->opens++] = file;
 }
 
 static void step_mkdir(struct driver *d)
@@ -283,29 +285,36 @@ static void step_forget(struct driver *d)
 	d->fs->forget(d->fs->ctx, in->ino, n);
 }
 
+int take_result(void *ctx, int err)
+{
+	*(int *)ctx = err;
+	return 0;
+}
+
 static void step_open(struct driver *d)
 {
 	struct node *in = any_file(d);
 	bool cut = !d->names_only && below(d, 4) == 0;
+	int r = 1;
 
 	if (!in)
 		return;
-	if (in->opens && below(d, 2)) {
-		assert_int_equal(d->fs->flush(d->fs->ctx, in->ino), 0);
-		d->fs->release(d->fs->ctx, in->ino, O_RDWR);
-		in->opens--;
+	if (in->opens == OPENS_MAX || (in->opens && below(d, 2))) {
+		struct dynfs_file *file = in->open[--in->opens];
+		const struct dynfs_call call = TAKE_RESULT(&r);
+
+		d->fs->flush(d->fs->ctx, file, &call);
+		assert_int_equal(r, 0);
+		d->fs->release(d->fs->ctx, file);
 		return;
 	}
-	assert_int_equal(
-	    d->fs->open(d->fs->ctx, in->ino, O_RDWR | (cut ? O_TRUNC : 0)), 0);
+	assert_int_equal(d->fs->open(d->fs->ctx, in->ino,
+				     O_RDWR | (cut ? O_TRUNC : 0),
+				     &in->open[in->opens]),
+			 0);
 	in->opens++;
 	if (cut)
 		in->content.len = 0;
-}
-
-static void take_result(void *ctx, int err)
-{
-	*(int *)ctx = err;
 }
 
 static void step_write(struct driver *d)
@@ -328,8 +337,10 @@ static void step_write(struct driver *d)
 	if (off + len > in->content.len)
 		buf_put_zero(&in->content, off + len - in->content.len);
 	memcpy(in->content.data + off, data, len);
-	d->fs->write(d->fs->ctx, in->ino, append ? 7 : off, iov, 2,
-		     append ? O_APPEND : 0, take_result, &r);
+	d->fs->write(d->fs->ctx, in->ino,
+		     in->opens ? in->open[below(d, in->opens)] : NULL,
+		     append ? 7 : off, iov, 2, append ? O_APPEND : 0,
+		     &(struct dynfs_call)TAKE_RESULT(&r));
 	assert_int_equal(r, 0);
 }
 
@@ -404,8 +415,8 @@ void driver_forget(struct driver *d)
 	for (size_t i = 0; i < d->m.n; i++) {
 		struct node *n = d->m.nodes[i];
 
-		for (; n->opens; n->opens--)
-			d->fs->release(d->fs->ctx, n->ino, O_RDWR);
+		while (n->opens)
+			d->fs->release(d->fs->ctx, n->open[--n->opens]);
 		if (n->lookups)
 			d->fs->forget(d->fs->ctx, n->ino, n->lookups);
 		n->lookups = 0;

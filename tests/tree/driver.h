@@ -16,6 +16,14 @@ struct driver {
 	bool names_only; /* no content, so that a step is one batch */
 };
 
+/* The answer of a call goes to an int. */
+int take_result(void *ctx, int err);
+#define TAKE_RESULT(ret)                                                       \
+	{                                                                      \
+		.size = sizeof(struct dynfs_call), .ctx = (ret),               \
+		.done = take_result                                            \
+	}
+
 /* From DYNFS_TEST_SEED or the clock; printed. */
 uint64_t driver_seed(void);
 uint64_t random_next(uint64_t *state);

@@ -149,7 +149,8 @@ static uint64_t real_body(const struct dynfs_fs_view *fs,
 	while (body.len < a->size_bytes) {
 		size_t before = body.len;
 
-		fs->read(fs->ctx, a->ino, before, 1 << 20, take_body, &body);
+		fs->read(fs->ctx, a->ino, NULL, before, 1 << 20, take_body,
+			 &body);
 		assert_true(body.len > before);
 	}
 	sum = siphash(sum_key, body.data, body.len);

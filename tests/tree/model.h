@@ -21,6 +21,8 @@ struct attr {
 	struct buf value;
 };
 
+#define OPENS_MAX 8u
+
 struct node {
 	uint64_t ino; /* of the real one, once it is known */
 	uint32_t mode, uid, gid, nlink;
@@ -33,6 +35,7 @@ struct node {
 	struct attr *attrs;
 	size_t n_attrs;
 	uint64_t lookups, opens; /* that the test holds */
+	struct dynfs_file *open[OPENS_MAX];
 };
 
 struct model {

@@ -147,6 +147,8 @@ static void all_rows(struct world *w, struct buf *out)
 	}
 }
 
+static struct dynfs_file *created; /* by try_one() */
+
 static int try_one(struct world *w, int which)
 {
 	const struct dynfs_fs_view *fs = w->fs;
@@ -163,7 +165,8 @@ static int try_one(struct world *w, int which)
 	case 1:
 		return fs->mkdir(fs->ctx, dir, "n", 0755, &as_root, &a);
 	case 2:
-		return fs->create(fs->ctx, 1, "n", 0755, O_RDWR, &as_root, &a);
+		return fs->create(fs->ctx, 1, "n", 0755, O_RDWR, &as_root, &a,
+				  &created);
 	case 3:
 		return fs->link(fs->ctx, file, dir, "n", &a);
 	case 4:
@@ -252,7 +255,7 @@ static void every_operation_is_one_batch(void **state)
 		if (r == 0 && which != 4 && which != 5 && which != 7)
 			assert_int_equal(double_commits(w.meta), before + 1);
 		if (r == 0 && which == 2)
-			w.fs->release(w.fs->ctx, 6, O_RDWR);
+			w.fs->release(w.fs->ctx, created);
 		world_free(&w);
 		if (r == 1)
 			break;

@@ -17,20 +17,35 @@
 
 #include <cmocka.h>
 
-static void take_result(void *ctx, int err)
-{
-	*(int *)ctx = err;
-}
-
-static int write_some(struct world *w, uint64_t ino, uint64_t off, size_t len)
+static int write_some(struct world *w, uint64_t ino, struct dynfs_file *file,
+		      uint64_t off, size_t len)
 {
 	static char bytes[100];
 	struct iovec iov = { bytes, len };
 	int r = 1;
 
 	memset(bytes, 'b', sizeof(bytes));
-	w->fs->write(w->fs->ctx, ino, off, &iov, 1, 0, take_result, &r);
+	w->fs->write(w->fs->ctx, ino, file, off, &iov, 1, 0,
+		     &(struct dynfs_call)TAKE_RESULT(&r));
 	return r;
+}
+
+static int flushed(struct world *w, struct dynfs_file *file)
+{
+	int r = 1;
+
+	w->fs->flush(w->fs->ctx, file, &(struct dynfs_call)TAKE_RESULT(&r));
+	return r;
+}
+
+static struct dynfs_file *opened(struct world *w, uint64_t ino, uint32_t flags)
+{
+	struct dynfs_file *file = NULL;
+
+	assert_int_equal(w->fs->open(w->fs->ctx, ino, flags, &file), 0);
+	assert_int_equal(file->ino, ino);
+	assert_int_equal(file->flags, flags);
+	return file;
 }
 
 static void links_end_at_their_limit(void **state)
@@ -56,18 +71,20 @@ static void an_open_file_outlives_its_name_and_takes_no_new_one(void **state)
 	struct world *w = *state;
 	const struct dynfs_fs_view *fs = w->fs;
 	struct dynfs_attr a, gone;
+	struct dynfs_file *file;
 
 	assert_int_equal(
-	    fs->create(fs->ctx, 1, "file", 0644, O_RDWR, &as_root, &a), 0);
-	assert_int_equal(write_some(w, a.ino, 0, 5), 0);
+	    fs->create(fs->ctx, 1, "file", 0644, O_RDWR, &as_root, &a, &file),
+	    0);
+	assert_int_equal(write_some(w, a.ino, file, 0, 5), 0);
 	assert_int_equal(fs->unlink(fs->ctx, 1, "file"), 0);
 	assert_int_equal(double_keys(w->meta, 'O'), 1);
 	assert_int_equal(attr_of(w, a.ino).nlink, 0);
 	assert_int_equal(fs->link(fs->ctx, a.ino, 1, "again", &gone), -ENOENT);
 	fs->forget(fs->ctx, a.ino, 1);
-	assert_int_equal(write_some(w, a.ino, 5, 5), 0);
+	assert_int_equal(write_some(w, a.ino, file, 5, 5), 0);
 	assert_int_equal(attr_of(w, a.ino).size_bytes, 10);
-	fs->release(fs->ctx, a.ino, O_RDWR);
+	fs->release(fs->ctx, file);
 	assert_int_equal(double_keys(w->meta, 'O'), 0);
 	assert_int_equal(double_keys(w->meta, 'C'), 0);
 	assert_int_equal(fs->getattr(fs->ctx, a.ino, &gone), -ENOENT);
@@ -77,6 +94,7 @@ static void settling_is_asked_for_where_files_could_end_up_empty(void **state)
 {
 	struct world *w = *state;
 	const struct dynfs_fs_view *fs = w->fs;
+	struct dynfs_file *open;
 	uint64_t file;
 
 	make(w, 1, "file", S_IFREG | 0644);
@@ -86,36 +104,183 @@ static void settling_is_asked_for_where_files_could_end_up_empty(void **state)
 	assert_int_equal(fs->rename(fs->ctx, 1, "newer", 1, "file", 0), 0);
 	assert_int_equal(double_settled(w->files), 1);
 	file = make(w, 1, "other", S_IFREG | 0644);
-	assert_int_equal(fs->open(fs->ctx, file, O_WRONLY), 0);
-	assert_int_equal(fs->flush(fs->ctx, file), 0);
+	open = opened(w, file, O_WRONLY);
+	assert_int_equal(flushed(w, open), 0);
 	assert_int_equal(double_settled(w->files), 1);
-	fs->release(fs->ctx, file, O_WRONLY);
-	assert_int_equal(fs->open(fs->ctx, file, O_WRONLY | O_TRUNC), 0);
-	assert_int_equal(fs->flush(fs->ctx, file), 0);
+	fs->release(fs->ctx, open);
+	open = opened(w, file, O_WRONLY | O_TRUNC);
+	assert_int_equal(flushed(w, open), 0);
 	assert_int_equal(double_settled(w->files), 2);
-	fs->release(fs->ctx, file, O_WRONLY);
-	assert_int_equal(fs->open(fs->ctx, file, O_RDONLY | O_TRUNC), 0);
-	assert_int_equal(fs->flush(fs->ctx, file), 0);
+	fs->release(fs->ctx, open);
+	open = opened(w, file, O_RDONLY | O_TRUNC);
+	assert_int_equal(flushed(w, open), 0);
 	assert_int_equal(double_settled(w->files), 2);
-	fs->release(fs->ctx, file, O_RDONLY);
+	fs->release(fs->ctx, open);
 }
 
-static void only_the_last_writer_ends_the_writing(void **state)
+static void settling_is_asked_for_until_the_last_writer_closes(void **state)
 {
 	struct world *w = *state;
 	const struct dynfs_fs_view *fs = w->fs;
-	uint64_t file = make(w, 1, "file", S_IFREG | 0644);
-	uint64_t before = double_ended(w->files);
+	uint64_t ino = make(w, 1, "file", S_IFREG | 0644);
+	struct dynfs_file *reader = opened(w, ino, O_RDONLY);
+	struct dynfs_file *cutter = opened(w, ino, O_WRONLY | O_TRUNC);
+	struct dynfs_file *writer = opened(w, ino, O_RDWR);
 
-	assert_int_equal(fs->open(fs->ctx, file, O_RDONLY), 0);
-	assert_int_equal(fs->open(fs->ctx, file, O_WRONLY), 0);
-	assert_int_equal(fs->open(fs->ctx, file, O_RDWR), 0);
-	fs->release(fs->ctx, file, O_RDWR);
-	assert_int_equal(double_ended(w->files), before);
-	fs->release(fs->ctx, file, O_WRONLY);
-	assert_int_equal(double_ended(w->files), before + 1);
-	fs->release(fs->ctx, file, O_RDONLY);
-	assert_int_equal(double_ended(w->files), before + 1);
+	assert_int_equal(flushed(w, cutter), 0);
+	fs->release(fs->ctx, cutter);
+	assert_int_equal(double_settled(w->files), 1);
+	assert_int_equal(flushed(w, writer), 0);
+	assert_int_equal(double_settled(w->files), 2);
+	fs->release(fs->ctx, writer);
+	assert_int_equal(flushed(w, reader), 0);
+	assert_int_equal(double_settled(w->files), 2);
+	fs->release(fs->ctx, reader);
+}
+
+/* Asks for a sync, and may have gone when the answer comes. */
+struct asker {
+	bool gone;
+	int told;
+};
+
+static int asker_done(void *ctx, int err)
+{
+	struct asker *a = ctx;
+
+	a->told = err;
+	return a->gone ? -ENOENT : 0;
+}
+
+static int told(struct world *w, uint64_t ino, struct dynfs_file *file,
+		bool gone)
+{
+	struct asker a = { .gone = gone, .told = 1 };
+	struct dynfs_call call = { .size = sizeof(call),
+				   .ctx = &a,
+				   .done = asker_done };
+
+	/* both ways to ask in turn */
+	if (file && (ino + gone) % 2)
+		w->fs->flush(w->fs->ctx, file, &call);
+	else
+		w->fs->fsync(w->fs->ctx, ino, file, 0, &call);
+	return a.told;
+}
+
+static void lose(struct world *w, uint64_t ino, int err)
+{
+	struct inode *in;
+
+	assert_int_equal(inode_get(w->files, ino, &in), 0);
+	errseq_set(&in->losses, err);
+	inode_put(in);
+}
+
+static void a_loss_is_told_once_to_each_file_that_was_open(void **state)
+{
+	struct world *w = *state;
+	uint64_t ino = make(w, 1, "file", S_IFREG | 0644);
+	struct dynfs_file *a = opened(w, ino, O_RDWR);
+	struct dynfs_file *b = opened(w, ino, O_RDONLY), *c, *d;
+
+	assert_int_equal(told(w, ino, a, false), 0);
+	lose(w, ino, -EIO);
+	c = opened(w, ino, O_RDWR); /* nobody was told yet */
+	/* an answer that nobody took is none */
+	assert_int_equal(told(w, ino, a, true), -EIO);
+	assert_int_equal(told(w, ino, a, true), -EIO);
+	assert_int_equal(told(w, ino, a, false), -EIO);
+	assert_int_equal(told(w, ino, a, false), 0);
+	d = opened(w, ino, O_RDWR); /* somebody was */
+	assert_int_equal(told(w, ino, d, false), 0);
+	assert_int_equal(told(w, ino, NULL, false), 0);
+	assert_int_equal(told(w, ino, b, false), -EIO);
+	assert_int_equal(told(w, ino, c, false), -EIO);
+	assert_int_equal(told(w, ino, b, false), 0);
+	assert_int_equal(told(w, ino, c, false), 0);
+	/* two at once are told as one, and the same error again is another */
+	lose(w, ino, -EIO);
+	lose(w, ino, -ENOSPC);
+	assert_int_equal(told(w, ino, d, false), -ENOSPC);
+	lose(w, ino, -ENOSPC);
+	assert_int_equal(told(w, ino, d, false), -ENOSPC);
+	assert_int_equal(told(w, ino, a, false), -ENOSPC);
+	assert_int_equal(told(w, ino, a, false), 0);
+	w->fs->release(w->fs->ctx, a);
+	w->fs->release(w->fs->ctx, b);
+	w->fs->release(w->fs->ctx, c);
+	w->fs->release(w->fs->ctx, d);
+}
+
+static void a_loss_that_nobody_was_there_for_is_told_to_the_next(void **state)
+{
+	struct world *w = *state;
+	uint64_t ino = make(w, 1, "file", S_IFREG | 0644);
+	struct dynfs_file *file;
+
+	lose(w, ino, -EIO);
+	assert_int_equal(told(w, ino, NULL, true), -EIO);
+	assert_int_equal(told(w, ino, NULL, false), -EIO);
+	assert_int_equal(told(w, ino, NULL, false), 0);
+	lose(w, ino, -EIO);
+	file = opened(w, ino, O_RDONLY);
+	w->fs->release(w->fs->ctx, file); /* it did not ask */
+	file = opened(w, ino, O_RDONLY);
+	assert_int_equal(told(w, ino, file, false), -EIO);
+	w->fs->release(w->fs->ctx, file);
+	file = opened(w, ino, O_RDONLY);
+	assert_int_equal(told(w, ino, file, false), 0);
+	w->fs->release(w->fs->ctx, file);
+}
+
+static void take_read(void *ctx, int err, const struct iovec *iov, uint32_t n)
+{
+	(void)iov, (void)n;
+	*(int *)ctx = err;
+}
+
+static void an_open_file_is_good_for_what_it_was_opened_for(void **state)
+{
+	struct world *w = *state;
+	const struct dynfs_fs_view *fs = w->fs;
+	uint64_t ino = make(w, 1, "file", S_IFREG | 0644);
+	uint64_t other = make(w, 1, "other", S_IFREG | 0644);
+	struct dynfs_file *r = opened(w, ino, O_RDONLY);
+	struct dynfs_file *wr = opened(w, ino, O_WRONLY);
+	int err = 1;
+
+	assert_int_equal(write_some(w, ino, r, 0, 1), -EBADF);
+	assert_int_equal(write_some(w, other, wr, 0, 1), -EBADF);
+	assert_int_equal(write_some(w, ino, wr, 0, 1), 0);
+	fs->read(fs->ctx, ino, wr, 0, 1, take_read, &err);
+	assert_int_equal(err, -EBADF);
+	fs->read(fs->ctx, other, r, 0, 1, take_read, &err);
+	assert_int_equal(err, -EBADF);
+	fs->read(fs->ctx, ino, r, 0, 1, take_read, &err);
+	assert_int_equal(err, 0);
+	err = 1;
+	fs->fsync(fs->ctx, other, r, 0, &(struct dynfs_call)TAKE_RESULT(&err));
+	assert_int_equal(err, -EBADF);
+	fs->release(fs->ctx, r);
+	fs->release(fs->ctx, wr);
+}
+
+/* As a frontend does that was cut off from those who had files open. */
+static void files_that_were_left_open_are_closed(void **state)
+{
+	struct world *w = *state;
+	uint64_t ino = make(w, 1, "file", S_IFREG | 0644);
+
+	(void)opened(w, ino, O_RDWR);
+	(void)opened(w, ino, O_RDONLY);
+	(void)opened(w, 1, O_RDONLY);
+	assert_int_equal(tree_open_files(w->tree), 3);
+	assert_int_equal(w->fs->unlink(w->fs->ctx, 1, "file"), 0);
+	assert_int_equal(double_keys(w->meta, 'O'), 1);
+	tree_close_files(w->tree);
+	assert_int_equal(tree_open_files(w->tree), 0);
+	assert_int_equal(double_keys(w->meta, 'O'), 0);
 }
 
 static void a_directory_can_not_move_below_itself(void **state)
@@ -276,6 +441,7 @@ static void a_read_only_tree_changes_nothing(void **state)
 	const struct dynfs_fs_view *fs = w->fs;
 	uint64_t file = make(w, 1, "file", S_IFREG | 0644), before;
 	struct dynfs_attr a, set = { .mode = 0 };
+	struct dynfs_file *open;
 
 	w->tree->readonly = true;
 	before = double_commits(w->meta);
@@ -289,10 +455,9 @@ static void a_read_only_tree_changes_nothing(void **state)
 	assert_int_equal(fs->setxattr(fs->ctx, file, "user.x", "", 0, 0),
 			 -EROFS);
 	assert_int_equal(fs->removexattr(fs->ctx, file, "user.x"), -EROFS);
-	assert_int_equal(fs->open(fs->ctx, file, O_RDWR), -EROFS);
-	assert_int_equal(write_some(w, file, 0, 1), -EROFS);
-	assert_int_equal(fs->open(fs->ctx, file, O_RDONLY), 0);
-	fs->release(fs->ctx, file, O_RDONLY);
+	assert_int_equal(fs->open(fs->ctx, file, O_RDWR, &open), -EROFS);
+	assert_int_equal(write_some(w, file, NULL, 0, 1), -EROFS);
+	fs->release(fs->ctx, opened(w, file, O_RDONLY));
 	assert_int_equal(double_commits(w->meta), before);
 }
 
@@ -303,6 +468,7 @@ static void odd_names_are_refused(void **state)
 	struct dynfs_attr a;
 	uint64_t dir = make(w, 1, "dir", S_IFDIR | 0755);
 	char *target = malloc(4097);
+	struct dynfs_file *open;
 
 	assert_non_null(target);
 	memset(target, 't', 4097);
@@ -327,7 +493,7 @@ static void odd_names_are_refused(void **state)
 	target[4095] = 0;
 	assert_int_equal(fs->symlink(fs->ctx, 1, "s", target, &as_root, &a), 0);
 	assert_int_equal(a.size_bytes, 4095);
-	assert_int_equal(fs->open(fs->ctx, a.ino, O_RDONLY), -ELOOP);
+	assert_int_equal(fs->open(fs->ctx, a.ino, O_RDONLY, &open), -ELOOP);
 	fs->forget(fs->ctx, a.ino, 1);
 	free(target);
 }
@@ -339,7 +505,12 @@ int main(void)
 		WITH_WORLD(an_open_file_outlives_its_name_and_takes_no_new_one),
 		WITH_WORLD(
 		    settling_is_asked_for_where_files_could_end_up_empty),
-		WITH_WORLD(only_the_last_writer_ends_the_writing),
+		WITH_WORLD(settling_is_asked_for_until_the_last_writer_closes),
+		WITH_WORLD(a_loss_is_told_once_to_each_file_that_was_open),
+		WITH_WORLD(
+		    a_loss_that_nobody_was_there_for_is_told_to_the_next),
+		WITH_WORLD(an_open_file_is_good_for_what_it_was_opened_for),
+		WITH_WORLD(files_that_were_left_open_are_closed),
 		WITH_WORLD(a_directory_can_not_move_below_itself),
 		WITH_WORLD(new_things_inherit_the_group_of_a_set_gid_directory),
 		WITH_WORLD(xattrs_keep_to_their_limits),

@@ -101,7 +101,7 @@ static int read_some(struct world *w, uint64_t ino)
 {
 	int r = 1;
 
-	w->fs->read(w->fs->ctx, ino, 0, 100, take_read, &r);
+	w->fs->read(w->fs->ctx, ino, NULL, 0, 100, take_read, &r);
 	return r;
 }
 

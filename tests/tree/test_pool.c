@@ -161,11 +161,6 @@ static void a_power_cut_leaves_a_prefix_of_what_was_answered(void **state)
 	assert_true(lost > 0);
 }
 
-static void take_result(void *ctx, int err)
-{
-	*(int *)ctx = err;
-}
-
 static void take_version(void *ctx, int err, const struct iovec *iov,
 			 uint32_t n)
 {
@@ -183,18 +178,22 @@ static void save(const struct dynfs_fs_view *fs, unsigned version)
 	size_t len = 100 + version * 997 % 70000;
 	char *data = malloc(len);
 	struct iovec iov = { data, len };
+	struct dynfs_file *file;
 	struct dynfs_attr a;
 	int r = 1;
+	const struct dynfs_call call = TAKE_RESULT(&r);
 
 	assert_non_null(data);
 	memset(data, (int)('a' + version % 26), len);
-	assert_int_equal(
-	    fs->create(fs->ctx, 1, "new", 0644, O_WRONLY | O_TRUNC, &who, &a),
-	    0);
-	fs->write(fs->ctx, a.ino, 0, &iov, 1, 0, take_result, &r);
+	assert_int_equal(fs->create(fs->ctx, 1, "new", 0644, O_WRONLY | O_TRUNC,
+				    &who, &a, &file),
+			 0);
+	fs->write(fs->ctx, a.ino, file, 0, &iov, 1, 0, &call);
 	assert_int_equal(r, 0);
-	assert_int_equal(fs->flush(fs->ctx, a.ino), 0);
-	fs->release(fs->ctx, a.ino, O_WRONLY);
+	r = 1;
+	fs->flush(fs->ctx, file, &call);
+	assert_int_equal(r, 0);
+	fs->release(fs->ctx, file);
 	assert_int_equal(fs->rename(fs->ctx, 1, "new", 1, "file", 0), 0);
 	fs->forget(fs->ctx, a.ino, 1);
 	free(data);
@@ -208,7 +207,7 @@ static void is_one_version(const struct dynfs_fs_view *fs, unsigned newest)
 
 	assert_int_equal(fs->lookup(fs->ctx, 1, "file", &a), 0);
 	assert_true(a.size_bytes > 0);
-	fs->read(fs->ctx, a.ino, 0, 1 << 20, take_version, &body);
+	fs->read(fs->ctx, a.ino, NULL, 0, 1 << 20, take_version, &body);
 	assert_int_equal(body.len, a.size_bytes);
 	while (version < newest && 100 + version * 997 % 70000 != body.len)
 		version++;
@@ -250,19 +249,21 @@ static uint64_t put_file(const struct dynfs_fs_view *fs, const char *name,
 	static const struct dynfs_caller who = { .uid = 0 };
 	static char data[4096];
 	struct iovec iov = { data, len };
+	struct dynfs_file *file;
 	struct dynfs_attr a;
 	int r = 1;
+	const struct dynfs_call call = TAKE_RESULT(&r);
 
 	assert_true(len <= sizeof(data));
-	assert_int_equal(fs->create(fs->ctx, 1, name, 0644, O_WRONLY, &who, &a),
-			 0);
-	fs->write(fs->ctx, a.ino, 0, &iov, 1, 0, take_result, &r);
+	assert_int_equal(
+	    fs->create(fs->ctx, 1, name, 0644, O_WRONLY, &who, &a, &file), 0);
+	fs->write(fs->ctx, a.ino, file, 0, &iov, 1, 0, &call);
 	assert_int_equal(r, 0);
 	if (sync) {
-		fs->fsync(fs->ctx, a.ino, 0, take_result, &r);
+		fs->fsync(fs->ctx, a.ino, file, 0, &call);
 		assert_int_equal(r, 0);
 	}
-	fs->release(fs->ctx, a.ino, O_WRONLY);
+	fs->release(fs->ctx, file);
 	fs->forget(fs->ctx, a.ino, 1);
 	return a.ino;
 }
@@ -312,8 +313,8 @@ static void a_reclaimed_file_is_not_moved_out_of_the_metadata(void **state)
 	a.size_bytes = 10000;
 	assert_int_equal(s.fs->setattr(s.fs->ctx, ino, DYNFS_SET_SIZE, &a, &a),
 			 -ENOENT);
-	s.fs->write(s.fs->ctx, ino, 0, &(struct iovec){ &a, sizeof(a) }, 1, 0,
-		    take_result, &r);
+	s.fs->write(s.fs->ctx, ino, NULL, 0, &(struct iovec){ &a, sizeof(a) },
+		    1, 0, &(struct dynfs_call)TAKE_RESULT(&r));
 	assert_int_equal(r, -ENOENT);
 	assert_int_equal(pool_sync(s.pool), 0);
 	check_names(pool_meta(s.pool));

@@ -7,9 +7,10 @@
  * call.  All functions may be called from any thread.  Permission bits are
  * the kernel's business (default_permissions); the view acts as root.
  *
- * Reads, writes and fsyncs answer through a callback from any thread, at
- * the latest when the pool closes and possibly before the call returns; the
- * rest answer at once.  Results are 0 or a negative errno.
+ * Reads, writes, fsyncs and flushes answer through a callback from any thread,
+ * at the latest when the pool closes and possibly before the call returns, and
+ * may wait for disks; the rest answer at once.  Results are 0 or a negative
+ * errno.
  */
 #ifndef DYNFS_FRONTEND_H
 #define DYNFS_FRONTEND_H
@@ -85,10 +86,37 @@ struct dynfs_dirent {
 	struct dynfs_attr attr;
 };
 
+/*
+ * An open file, from open() or create() to release(); the core's, which knows
+ * more of it.  What is done through it needs no lookup, and each open file
+ * hears of lost bytes once (see fsync).
+ */
+struct dynfs_file {
+	size_t size;
+	uint64_t ino;
+	uint32_t flags; /* as it was opened */
+	uint32_t reserved;
+};
+
 /* An answer to read(): the bytes, borrowed for the call of done(). */
 typedef void (*dynfs_read_done)(void *ctx, int err, const struct iovec *iov,
 				uint32_t n_iov);
-typedef void (*dynfs_done)(void *ctx, int err);
+
+/* Who waits for what may take long.  Borrowed until done(). */
+struct dynfs_call {
+	size_t size;
+	void *ctx; /* first argument of both */
+	/*
+	 * The answer, once.  Returns 0 when it reached whoever asked; else
+	 * nobody was there any more, and a loss counts as not told.
+	 */
+	int (*done)(void *ctx, int err);
+	/*
+	 * Optional: not 0 when nobody waits any more.  Asked now and then by a
+	 * call that waits; it ends with -EINTR if nothing of it was done yet.
+	 */
+	int (*gone)(void *ctx);
+};
 
 struct dynfs_fs_view {
 	size_t size;
@@ -125,25 +153,45 @@ struct dynfs_fs_view {
 		      uint32_t flags);
 
 	/*
-	 * open flags as in open(2); each success is matched by one release().
-	 * create makes and opens; it takes a lookup reference too.
+	 * open flags as in open(2); each success is matched by one release(),
+	 * after which no call names the file; those that were made before may
+	 * be under way still.  create makes and opens; it takes a lookup
+	 * reference too.
 	 */
-	int (*open)(void *ctx, uint64_t ino, uint32_t flags);
+	int (*open)(void *ctx, uint64_t ino, uint32_t flags,
+		    struct dynfs_file **ret);
 	int (*create)(void *ctx, uint64_t parent, const char *name,
 		      uint32_t mode, uint32_t flags,
-		      const struct dynfs_caller *who, struct dynfs_attr *ret);
-	void (*release)(void *ctx, uint64_t ino, uint32_t flags);
-	int (*flush)(void *ctx, uint64_t ino);
+		      const struct dynfs_caller *who, struct dynfs_attr *ret,
+		      struct dynfs_file **ret_file);
+	void (*release)(void *ctx, struct dynfs_file *file);
+	/* For close(2): answers at once, but after a cut to nothing. */
+	void (*flush)(void *ctx, struct dynfs_file *file,
+		      const struct dynfs_call *call);
 
+	/*
+	 * Through an open file of ino, or with file NULL.  -EBADF: the file is
+	 * of another inode, or not open for that.
+	 */
 	/* Short only at the end of the file. */
-	void (*read)(void *ctx, uint64_t ino, uint64_t off, size_t len,
-		     dynfs_read_done done, void *done_ctx);
-	/* All of iov or an error; iov is borrowed until done(). */
-	void (*write)(void *ctx, uint64_t ino, uint64_t off,
-		      const struct iovec *iov, uint32_t n_iov, uint32_t flags,
-		      dynfs_done done, void *done_ctx);
-	void (*fsync)(void *ctx, uint64_t ino, int data_only, dynfs_done done,
-		      void *done_ctx);
+	void (*read)(void *ctx, uint64_t ino, struct dynfs_file *file,
+		     uint64_t off, size_t len, dynfs_read_done done,
+		     void *done_ctx);
+	/*
+	 * All of iov or an error; iov is borrowed until done().  flags: those
+	 * of open(2) that hold for this write; O_APPEND: off is ignored.
+	 */
+	void (*write)(void *ctx, uint64_t ino, struct dynfs_file *file,
+		      uint64_t off, const struct iovec *iov, uint32_t n_iov,
+		      uint32_t flags, const struct dynfs_call *call);
+	/*
+	 * Bytes that could not be stored are an error of fsync and flush: while
+	 * they are tried again, for whoever asks; when they are lost, once for
+	 * each file that was open, and for the next to be opened if it was told
+	 * to nobody.  Without a file: as if it had been opened for the call.
+	 */
+	void (*fsync)(void *ctx, uint64_t ino, struct dynfs_file *file,
+		      int data_only, const struct dynfs_call *call);
 
 	/*
 	 * Entries with a cookie above cursor (0: from the start), "." and ".."
@@ -203,8 +251,10 @@ struct dynfs_frontend_ops {
 	void (*close)(void *self);
 
 	/*
-	 * Content or attributes changed behind the frontend's back.  Never
-	 * called from inside a view call.  Optional.
+	 * Content or attributes changed behind the frontend's back: after the
+	 * loss of bytes a file is what it was before they were written.  len 0:
+	 * all from off on.  Called by a thread that holds no lock and that no
+	 * call of the view waits for, between serve() and close().  Optional.
 	 */
 	void (*changed)(void *self, uint64_t ino, uint64_t off, uint64_t len);
 };

@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests about content, and lists of names.
+ * Requests about content.
  *
- * Reads and syncs are handed to the view and answered on whichever thread it
- * calls back; the request itself is the context, so they cost no memory.  A
- * write's bytes lie in the buffer of the thread that read the request, which
- * libfuse reuses as soon as the handler returns.  So a write waits for its
- * answer; the view takes it at once unless its buffers are full, and then
- * waiting is what slows the writer down.  Copying the bytes would cost more
- * than the rest of the request.  Only when half of the threads are at a write
- * already are they copied, so that writers never keep readers out.
+ * What may wait for a disk is one of slow.c.  A write's bytes lie in the buffer
+ * of the thread that read the request, which libfuse reuses as soon as the
+ * handler returns.  So a write is done there; copying the bytes would cost more
+ * than the rest of the request.  Only when too many wait already are they
+ * copied, so that it can stand in line.
  */
 #include "front.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/fuse.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define CONTENT_LIST_MAX   (1u << 20) /* bytes of names in one reply */
-#define CONTENT_COPIES_MAX 16u        /* writes of up to 1 MiB */
+#define CONTENT_COPIED_MAX (32u << 20) /* bytes of writes in line */
 
 void front_pin(struct front *f)
 {
@@ -53,42 +48,64 @@ static uint32_t content_flags(const struct front *f, int flags)
 	return (uint32_t)(flags & ~O_APPEND);
 }
 
+/* The kernel keeps the view's open file for us, as a number. */
+static void content_keep(struct fuse_file_info *fi, struct dynfs_file *file)
+{
+	_Static_assert(sizeof(fi->fh) >= sizeof(file), "a pointer fits");
+	fi->fh = 0;
+	memcpy(&fi->fh, &file, sizeof(file));
+	fi->keep_cache = 1;
+	/* close(2) of who only reads has nothing to be told and nothing to do */
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
+}
+
+static struct dynfs_file *content_file(const struct fuse_file_info *fi)
+{
+	struct dynfs_file *file = NULL;
+
+	if (fi)
+		memcpy(&file, &fi->fh, sizeof(file));
+	return file;
+}
+
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
-	uint32_t flags = content_flags(f, fi->flags);
-	int err = f->fs->open(f->fs->ctx, ino, flags);
+	struct dynfs_file *file = NULL;
+	int err =
+	    f->fs->open(f->fs->ctx, ino, content_flags(f, fi->flags), &file);
 
 	if (err) {
 		front_reply_err(req, err);
 		return;
 	}
-	fi->keep_cache = 1;
+	content_keep(fi, file);
 	if (fuse_reply_open(req, fi) == -ENOENT)
-		f->fs->release(f->fs->ctx, ino, flags);
+		f->fs->release(f->fs->ctx, file);
 }
 
 void front_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 		  mode_t mode, struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
-	uint32_t flags = content_flags(f, fi->flags);
 	struct dynfs_caller who = front_caller(req);
+	struct dynfs_file *file = NULL;
 	struct fuse_entry_param e;
 	struct dynfs_attr a;
 	int err = front_name(name);
 
 	if (!err)
-		err = f->fs->create(f->fs->ctx, parent, name, mode, flags, &who,
-				    &a);
+		err =
+		    f->fs->create(f->fs->ctx, parent, name, mode,
+				  content_flags(f, fi->flags), &who, &a, &file);
 	if (err) {
 		front_reply_err(req, err);
 		return;
 	}
 	front_entry(f, &a, &e);
-	fi->keep_cache = 1;
+	content_keep(fi, file);
 	if (fuse_reply_create(req, &e, fi) == -ENOENT) {
-		f->fs->release(f->fs->ctx, a.ino, flags);
+		f->fs->release(f->fs->ctx, file);
 		f->fs->forget(f->fs->ctx, a.ino, 1);
 	}
 }
@@ -97,117 +114,156 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
 
-	f->fs->release(f->fs->ctx, ino, content_flags(f, fi->flags));
+	(void)ino;
+	f->fs->release(f->fs->ctx, content_file(fi));
 	front_reply_err(req, 0);
 }
 
-void front_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct front *f = front_of(req);
-
-	(void)fi; /* an inode's content is one, however often it is open */
-	front_reply_err(req, f->fs->flush(f->fs->ctx, ino));
-}
+/* ---- reading --------------------------------------------------------- */
 
 static void content_read_done(void *ctx, int err, const struct iovec *iov,
 			      uint32_t n_iov)
 {
-	fuse_req_t req = ctx;
-	struct front *f = front_of(req);
+	struct front_slow *s = ctx;
+	fuse_req_t req;
 
 	if (!err && n_iov >= IOV_MAX) /* one more goes in front */
 		err = -EIO;
-	if (err)
-		front_reply_err(req, err);
-	else
-		(void)fuse_reply_iov(req, iov, (int)n_iov);
-	front_unpin(f);
+	if (front_slow_over(s, &req)) {
+		if (err)
+			front_reply_err(req, err);
+		else
+			(void)fuse_reply_iov(req, iov, (int)n_iov);
+	}
+	front_slow_free(s);
+}
+
+static void content_read_begin(struct front_slow *s)
+{
+	const struct dynfs_fs_view *fs = s->front->fs;
+
+	fs->read(fs->ctx, s->ino, s->file, s->off, s->len, content_read_done,
+		 s);
 }
 
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 		struct fuse_file_info *fi)
 {
-	struct front *f = front_of(req);
+	struct front_slow *s = front_slow_new(req, ino, content_file(fi), 0);
 
-	(void)fi;
-	front_pin(f);
-	f->fs->read(f->fs->ctx, ino, (uint64_t)off, len, content_read_done,
-		    req);
+	if (!s) {
+		front_reply_err(req, -ENOMEM);
+		return;
+	}
+	s->begin = content_read_begin;
+	s->off = (uint64_t)off;
+	s->len = len;
+	front_slow_run(s);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+static int content_write_reply(fuse_req_t req, int err, size_t len)
+{
+	return err ? front_answer_err(req, err) : fuse_reply_write(req, len);
 }
 
 struct content_write {
+	fuse_req_t req;
 	sem_t done;
 	int err;
 };
 
-static void content_write_done(void *ctx, int err)
+static int content_write_done(void *ctx, int err)
 {
 	struct content_write *w = ctx;
 
 	w->err = err;
 	(void)sem_post(&w->done); /* cannot overflow */
+	return 0;
 }
 
-static void content_write_reply(fuse_req_t req, int err, size_t len)
+static int content_write_gone(void *ctx)
 {
-	if (err)
-		front_reply_err(req, err);
-	else
-		(void)fuse_reply_write(req, len); /* who wrote may have gone */
+	const struct content_write *w = ctx;
+
+	return fuse_req_interrupted(w->req);
 }
 
 static void content_write_wait(fuse_req_t req, fuse_ino_t ino,
 			       const struct iovec *iov, off_t off,
-			       uint32_t flags)
+			       const struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
-	struct content_write w;
+	struct content_write w = { .req = req };
+	struct dynfs_call call = { .size = sizeof(call),
+				   .ctx = &w,
+				   .done = content_write_done,
+				   .gone = content_write_gone };
 
 	(void)sem_init(&w.done, 0, 0); /* fails for bad arguments only */
-	f->fs->write(f->fs->ctx, ino, (uint64_t)off, iov, 1, flags,
-		     content_write_done, &w);
+	f->fs->write(f->fs->ctx, ino, content_file(fi), (uint64_t)off, iov, 1,
+		     content_flags(f, fi->flags), &call);
 	while (sem_wait(&w.done))
 		; /* a signal of the program */
 	(void)sem_destroy(&w.done);
-	content_write_reply(req, w.err, iov->iov_len);
+	/* who wrote may have gone */
+	(void)content_write_reply(req, w.err, iov->iov_len);
 }
 
-struct content_copy {
-	fuse_req_t req;
-	struct iovec iov;
-	uint8_t bytes[];
-};
-
-static void content_copy_done(void *ctx, int err)
+static int content_copy_done(void *ctx, int err)
 {
-	struct content_copy *c = ctx;
-	struct front *f = front_of(c->req);
+	struct front_slow *s = ctx;
+	fuse_req_t req;
+	int answered = -ENOENT;
 
-	content_write_reply(c->req, err, c->iov.iov_len);
-	f->host->free(f->host, c);
-	atomic_fetch_sub(&f->n_copies, 1);
-	front_unpin(f);
+	if (front_slow_over(s, &req))
+		answered = content_write_reply(req, err, s->iov.iov_len);
+	front_slow_free(s);
+	return answered;
+}
+
+static int content_copy_gone(void *ctx)
+{
+	const struct front_slow *s = ctx;
+
+	return fuse_req_interrupted(s->req);
+}
+
+static void content_copy_begin(struct front_slow *s)
+{
+	const struct dynfs_fs_view *fs = s->front->fs;
+
+	fs->write(fs->ctx, s->ino, s->file, s->off, &s->iov, 1, s->flags,
+		  &s->call);
 }
 
 /* false: there is no room for another copy */
 static bool content_write_copy(fuse_req_t req, fuse_ino_t ino, const char *buf,
-			       size_t len, off_t off, uint32_t flags)
+			       size_t len, off_t off,
+			       const struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
-	struct content_copy *c = NULL;
+	struct front_slow *s = NULL;
 
-	if (atomic_fetch_add(&f->n_copies, 1) < CONTENT_COPIES_MAX)
-		c = f->host->alloc(f->host, sizeof(*c) + len, 0);
-	if (!c) {
-		atomic_fetch_sub(&f->n_copies, 1);
+	if (atomic_fetch_add(&f->copied_bytes, len) + len <= CONTENT_COPIED_MAX)
+		s = front_slow_new(req, ino, content_file(fi), len);
+	if (!s) {
+		atomic_fetch_sub(&f->copied_bytes, len);
 		return false;
 	}
-	memcpy(c->bytes, buf, len);
-	c->req = req;
-	c->iov = (struct iovec){ c->bytes, len };
-	front_pin(f);
-	f->fs->write(f->fs->ctx, ino, (uint64_t)off, &c->iov, 1, flags,
-		     content_copy_done, c);
+	memcpy(s->bytes, buf, len);
+	s->copied = len;
+	s->iov = (struct iovec){ s->bytes, len };
+	s->off = (uint64_t)off;
+	s->flags = content_flags(f, fi->flags);
+	s->may_end_alone = false;
+	s->begin = content_copy_begin;
+	s->call = (struct dynfs_call){ .size = sizeof(s->call),
+				       .ctx = s,
+				       .done = content_copy_done,
+				       .gone = content_copy_gone };
+	front_slow_run(s);
 	return true;
 }
 
@@ -215,154 +271,84 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
 		 off_t off, struct fuse_file_info *fi)
 {
 	struct front *f = front_of(req);
-	uint32_t flags = content_flags(f, fi->flags);
-	bool crowded = atomic_fetch_add(&f->n_writing, 1) >= f->threads / 2;
 	struct iovec iov = { .iov_len = len };
+	bool room = front_slow_room(f);
 
+	if (!room && content_write_copy(req, ino, buf, len, off, fi))
+		return;
 	memcpy(&iov.iov_base, &buf, sizeof(buf)); /* who writes only reads it */
-	if (!crowded || !content_write_copy(req, ino, buf, len, off, flags))
-		content_write_wait(req, ino, &iov, off, flags);
-	atomic_fetch_sub(&f->n_writing, 1);
+	content_write_wait(req, ino, &iov, off, fi);
+	if (room)
+		front_slow_leave(f);
 }
 
-static void content_sync_done(void *ctx, int err)
-{
-	fuse_req_t req = ctx;
-	struct front *f = front_of(req);
+/* ---- syncing and closing --------------------------------------------- */
 
-	front_reply_err(req, err);
-	front_unpin(f);
+static int content_sync_done(void *ctx, int err)
+{
+	struct front_slow *s = ctx;
+	fuse_req_t req;
+	int answered = -ENOENT;
+
+	if (front_slow_over(s, &req))
+		answered = front_answer_err(req, err);
+	front_slow_free(s);
+	return answered;
+}
+
+static void content_sync(fuse_req_t req, fuse_ino_t ino,
+			 struct dynfs_file *file, int data_only,
+			 void (*begin)(struct front_slow *s))
+{
+	struct front_slow *s = front_slow_new(req, ino, file, 0);
+
+	if (!s) {
+		front_reply_err(req, -ENOMEM);
+		return;
+	}
+	s->begin = begin;
+	s->data_only = data_only;
+	s->call = (struct dynfs_call){ .size = sizeof(s->call),
+				       .ctx = s,
+				       .done = content_sync_done };
+	front_slow_run(s);
+}
+
+static void content_fsync_begin(struct front_slow *s)
+{
+	const struct dynfs_fs_view *fs = s->front->fs;
+
+	fs->fsync(fs->ctx, s->ino, s->file, s->data_only, &s->call);
 }
 
 void front_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
 		 struct fuse_file_info *fi)
 {
-	struct front *f = front_of(req);
-
-	(void)fi;
-	front_pin(f);
-	f->fs->fsync(f->fs->ctx, ino, data_only, content_sync_done, req);
+	content_sync(req, ino, content_file(fi), data_only,
+		     content_fsync_begin);
 }
 
-/*
- * Folders need no opening: the view goes by cookie.  Told so once, the kernel
- * neither opens nor closes them, and keeps the names that it has read until
- * it changes the folder itself.
- */
-void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	if (front_of(req)->no_opendir) {
-		front_reply_err(req, -ENOSYS);
-		return;
-	}
-	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
-	(void)fuse_reply_open(req, fi); /* nothing to take back */
-}
-
-struct content_list {
-	fuse_req_t req;
-	const struct front *front;
-	char *buf;
-	size_t len, used;
-	int plus, err;
-};
-
-static size_t content_add(struct content_list *l, const char *name,
-			  const struct dynfs_dirent *entry)
-{
-	struct fuse_entry_param e;
-
-	if (l->plus && entry->has_attr) {
-		front_entry(l->front, &entry->attr, &e);
-	} else {
-		/* no inode number in e: the kernel takes no reference */
-		e = (struct fuse_entry_param){
-			.attr = { .st_ino = entry->ino, .st_mode = entry->type }
-		};
-	}
-	if (l->plus)
-		return fuse_add_direntry_plus(l->req, l->buf + l->used,
-					      l->len - l->used, name, &e,
-					      (off_t)entry->cookie);
-	return fuse_add_direntry(l->req, l->buf + l->used, l->len - l->used,
-				 name, &e.attr, (off_t)entry->cookie);
-}
-
-static int content_each(void *ctx, const struct dynfs_dirent *entry)
-{
-	struct content_list *l = ctx;
-	char name[DYNFS_NAME_MAX + 1];
-	size_t need;
-
-	if (!entry->name_len || entry->name_len > DYNFS_NAME_MAX) {
-		l->err = -EUCLEAN;
-		return 1;
-	}
-	memcpy(name, entry->name, entry->name_len);
-	name[entry->name_len] = '\0';
-	need = content_add(l, name, entry);
-	if (need > l->len - l->used)
-		return 1;
-	l->used += need;
-	return 0;
-}
-
-/* The caller went away: references that nobody received go back. */
-static void content_forget(const struct content_list *l)
-{
-	const struct front *f = l->front;
-	size_t at = 0;
-
-	while (l->plus && at + FUSE_NAME_OFFSET_DIRENTPLUS <= l->used) {
-		struct fuse_direntplus d;
-
-		memcpy(&d, l->buf + at, FUSE_NAME_OFFSET_DIRENTPLUS);
-		if (d.entry_out.nodeid)
-			f->fs->forget(f->fs->ctx, d.entry_out.nodeid, 1);
-		at += FUSE_DIRENTPLUS_SIZE(&d);
-	}
-}
-
-static void content_list(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
-			 int plus)
-{
-	struct front *f = front_of(req);
-	struct content_list l = { .req = req, .front = f, .plus = plus };
-	int err;
-
-	l.len = len < CONTENT_LIST_MAX ? len : CONTENT_LIST_MAX;
-	l.buf = f->host->alloc(f->host, l.len, 0);
-	if (!l.buf) {
-		front_reply_err(req, -ENOMEM);
-		return;
-	}
-	err = f->fs->readdir(f->fs->ctx, ino, (uint64_t)off, plus, content_each,
-			     &l);
-	if (err >= 0)
-		err = l.err;
-	/* what came before the error is answered; the next call meets it */
-	if (err < 0 && !l.used)
-		front_reply_err(req, err);
-	else if (fuse_reply_buf(req, l.buf, l.used) == -ENOENT)
-		content_forget(&l);
-	f->host->free(f->host, l.buf);
-}
-
-void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
-		   struct fuse_file_info *fi)
+/* Folders are not opened: what their handle says means nothing. */
+void front_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only,
+		    struct fuse_file_info *fi)
 {
 	(void)fi;
-	content_list(req, ino, len, off, 0);
+	content_sync(req, ino, NULL, data_only, content_fsync_begin);
 }
 
-void front_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
-		       struct fuse_file_info *fi)
+static void content_flush_begin(struct front_slow *s)
 {
-	(void)fi;
-	content_list(req, ino, len, off, 1);
+	const struct dynfs_fs_view *fs = s->front->fs;
+
+	fs->flush(fs->ctx, s->file, &s->call);
 }
+
+void front_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	content_sync(req, ino, content_file(fi), 0, content_flush_begin);
+}
+
+/* ---- the rest -------------------------------------------------------- */
 
 void front_statfs(fuse_req_t req, fuse_ino_t ino)
 {

@@ -6,7 +6,9 @@
  *	fuse.c       the description, the life of an instance
  *	session.c    what is agreed with the kernel, the loop
  *	names.c      requests about names and attributes
- *	content.c    requests about content and lists
+ *	content.c    requests about content
+ *	list.c       lists of names
+ *	slow.c       requests that may take long
  *	reply.c      attributes in the kernel's form
  *	mount.c      mounting, unmounting, read-ahead
  *	mountinfo.c  what is mounted where
@@ -21,9 +23,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #define FRONT_TYPE     "fuse.dynfs"
 #define FRONT_IO_BYTES (1u << 20) /* largest read or write of the kernel */
+#define SLOW_MAX       64u        /* see slow.c; front_ops' background too */
 
 struct front_config {
 	int64_t threads;
@@ -48,15 +52,16 @@ struct front {
 	struct fuse_loop_config *loop_config;
 	pthread_t loop;
 	bool loop_started;
-	unsigned int threads; /* at most, in the loop */
+	unsigned int threads; /* in the loop, beside those that wait */
 
-	atomic_uint n_writing; /* threads inside front_write() */
-	atomic_uint n_copies;  /* writes whose bytes were copied */
+	atomic_size_t copied_bytes; /* of writes that stand in line */
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t idle;  /* n_pending became 0, or the loop ended */
 	unsigned long n_pending;
 	bool closing, ended;
+	unsigned int n_slow;           /* of slow.c, inside the view */
+	TAILQ_HEAD(, front_slow) line; /* those that wait for that */
 };
 
 static inline struct front *front_of(fuse_req_t req)
@@ -70,6 +75,47 @@ static inline struct front *front_of(fuse_req_t req)
  */
 void front_pin(struct front *f);
 void front_unpin(struct front *f);
+
+/* slow.c */
+enum front_slow_state {
+	FRONT_NEW,
+	FRONT_WAITS,
+	FRONT_RUNS,
+	FRONT_GONE,
+	FRONT_OVER
+};
+
+struct front_slow {
+	struct front *front;
+	fuse_req_t req; /* good until it was answered */
+	TAILQ_ENTRY(front_slow) link;
+	enum front_slow_state state; /* front's lock */
+	bool may_end_alone; /* may go on when its asker was answered EINTR */
+	/* Calls the view; front_slow_over() is due after. */
+	void (*begin)(struct front_slow *s);
+	struct dynfs_call call;
+	fuse_ino_t ino;
+	struct dynfs_file *file;
+	uint64_t off;
+	size_t len;
+	uint32_t flags; /* of a write */
+	int data_only;  /* of a sync */
+	size_t copied;  /* bytes that follow, of a write */
+	struct iovec iov;
+	uint8_t bytes[];
+};
+
+/* With room for so many bytes; NULL: no memory. */
+struct front_slow *front_slow_new(fuse_req_t req, fuse_ino_t ino,
+				  struct dynfs_file *file, size_t room);
+/* Takes it over: begins it, and others that stand in line, or puts it there. */
+void front_slow_run(struct front_slow *s);
+/* True: the request is to be answered; false: it was.  Then free it. */
+bool front_slow_over(struct front_slow *s, fuse_req_t *ret);
+void front_slow_free(struct front_slow *s);
+/* May one more be inside the view, now?  It is, until it leaves. */
+bool front_slow_room(struct front *f);
+void front_slow_leave(struct front *f);
 
 /* session.c */
 extern const struct fuse_lowlevel_ops front_ops;
@@ -116,6 +162,8 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
 		 off_t off, struct fuse_file_info *fi);
 void front_fsync(fuse_req_t req, fuse_ino_t ino, int data_only,
 		 struct fuse_file_info *fi);
+void front_fsyncdir(fuse_req_t req, fuse_ino_t ino, int data_only,
+		    struct fuse_file_info *fi);
 void front_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void front_readdir(fuse_req_t req, fuse_ino_t ino, size_t len, off_t off,
 		   struct fuse_file_info *fi);
@@ -128,6 +176,8 @@ void front_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 
 /* reply.c: errors are negative here, 0 is success */
 void front_reply_err(fuse_req_t req, int err);
+/* Not 0: nobody was there to take it. */
+int front_answer_err(fuse_req_t req, int err);
 void front_reply_entry(fuse_req_t req, int err, const struct dynfs_attr *a);
 void front_reply_attr(fuse_req_t req, int err, const struct dynfs_attr *a);
 void front_stat(const struct dynfs_attr *a, struct stat *ret);

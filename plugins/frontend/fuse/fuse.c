@@ -26,6 +26,7 @@ static int front_create_instance(const struct dynfs_host *h, const void *config,
 		return -ENOMEM;
 	f->host = h;
 	memcpy(&f->config, config, sizeof(f->config));
+	TAILQ_INIT(&f->line);
 	if (pthread_condattr_init(&attr))
 		goto no_attr;
 	if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) ||
@@ -153,7 +154,8 @@ static const struct dynfs_frontend_ops front_frontend = {
 
 static const struct dynfs_option front_options[] = {
 	{ "threads", DYNFS_OPT_INT, 0, FRONT_FIELD(threads), "0", 0, 1024, NULL,
-	  "Threads that answer requests; 0: two for each core, at least 4.",
+	  "Threads that answer requests, beside those that wait for disks; 0: "
+	  "two for each core, at least 4.",
 	  NULL },
 	{ "attr-timeout", DYNFS_OPT_INT, 0, FRONT_FIELD(attr_timeout), "3600",
 	  0, 31536000, NULL, "How long the kernel may keep attributes.", "s" },

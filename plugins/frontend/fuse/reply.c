@@ -11,12 +11,17 @@
 #include <errno.h>
 #include <string.h>
 
-void front_reply_err(fuse_req_t req, int err)
+int front_answer_err(fuse_req_t req, int err)
 {
 	/* a positive or huge value would be taken for something else */
 	if (err > 0 || err < -4095)
 		err = -EIO;
-	(void)fuse_reply_err(req, -err); /* the caller may have gone */
+	return fuse_reply_err(req, -err);
+}
+
+void front_reply_err(fuse_req_t req, int err)
+{
+	(void)front_answer_err(req, err); /* the caller may have gone */
 }
 
 static struct timespec reply_time(const struct dynfs_time *t)

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SESSION_BACKGROUND 64u
+#define SESSION_BACKGROUND SLOW_MAX
 #define SESSION_CONGESTED  48u
 #define SESSION_ARG_BYTES  600u
 
@@ -46,11 +46,12 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 	conn->want &= ~(unsigned int)FUSE_CAP_HANDLE_KILLPRIV;
 	if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA)
 		conn->want &= ~(unsigned int)FUSE_CAP_AUTO_INVAL_DATA;
-	session_want(conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-			       FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-			       FUSE_CAP_READDIRPLUS_AUTO |
-			       FUSE_CAP_CACHE_SYMLINKS |
-			       FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* who waits for a direct read sent so can not be killed */
+	conn->want &= ~(unsigned int)FUSE_CAP_ASYNC_DIO;
+	session_want(
+	    conn, FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+		      FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
+		      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA);
 	if (f->config.writeback)
 		session_want(conn, FUSE_CAP_WRITEBACK_CACHE);
 	if (f->config.acl)
@@ -84,7 +85,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.opendir = front_opendir,
 	.readdir = front_readdir,
 	.readdirplus = front_readdirplus,
-	.fsyncdir = front_fsync,
+	.fsyncdir = front_fsyncdir,
 	.statfs = front_statfs,
 	.setxattr = front_setxattr,
 	.getxattr = front_getxattr,
@@ -143,7 +144,6 @@ static unsigned int session_threads(const struct front *f)
 		return (unsigned int)f->config.threads;
 	if (f->env.threads)
 		return f->env.threads;
-	/* a write may wait for room while others read */
 	return cores > 2 ? (unsigned int)cores * 2 : 4;
 }
 
@@ -176,7 +176,8 @@ int front_loop_start(struct front *f)
 	if (!f->loop_config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(f->loop_config, 1);
-	fuse_loop_cfg_set_max_threads(f->loop_config, f->threads);
+	/* those that wait inside the view come on top, for as long as they do */
+	fuse_loop_cfg_set_max_threads(f->loop_config, f->threads + SLOW_MAX);
 	fuse_loop_cfg_set_idle_threads(f->loop_config, f->threads);
 
 	/* signals are the program's, so its threads take them */
