@@ -33,7 +33,11 @@ static const struct command_field status_fields[] = {
 	{ "repair_extents", "To repair", FIELD_COUNT, NULL },
 	{ "at_risk_bytes", "Bytes at risk", FIELD_BYTES, NULL },
 	{ "unreadable", "Unreadable reads", FIELD_COUNT, NULL },
+	{ "open_files", "Open files", FIELD_COUNT, NULL },
+	{ "known_inodes", "Files known", FIELD_COUNT, NULL },
+	{ "inodes", "Files in memory", FIELD_COUNT, NULL },
 	{ "dirty_bytes", "Unwritten", FIELD_BYTES, NULL },
+	{ "buffer_bytes", "Write buffers", FIELD_BYTES, NULL },
 	{ "memory_bytes", "Memory", FIELD_BYTES, NULL },
 	{ "events", "\nRecent events", FIELD_TABLE, event_columns },
 	{ 0 },
@@ -79,15 +83,33 @@ static void status_meta(struct pool *p, json_t *reply)
 				  json_integer((json_int_t)m.index_bytes));
 }
 
+static void status_files(struct pool *p, json_t *reply)
+{
+	struct files_status f;
+
+	files_status(pool_files(p), &f);
+	(void)json_object_set_new(
+	    reply, "open_files",
+	    json_integer((json_int_t)tree_open_files(pool_tree(p))));
+	(void)json_object_set_new(reply, "dirty_bytes",
+				  json_integer((json_int_t)f.dirty_bytes));
+	(void)json_object_set_new(reply, "memory_bytes",
+				  json_integer((json_int_t)f.memory_bytes));
+	(void)json_object_set_new(reply, "buffer_bytes",
+				  json_integer((json_int_t)f.buffer_bytes));
+	(void)json_object_set_new(reply, "inodes",
+				  json_integer((json_int_t)f.inodes));
+	(void)json_object_set_new(reply, "known_inodes",
+				  json_integer((json_int_t)f.known));
+}
+
 static void status_extents(struct pool *p, json_t *reply)
 {
 	const struct policy *def = extents_policy_default(pool_extents(p));
 	struct extents_status x;
-	struct files_status f;
 	uint64_t total, avail;
 
 	extents_status(pool_extents(p), &x);
-	files_status(pool_files(p), &f);
 	extents_capacity(pool_extents(p), def, &total, &avail);
 	(void)json_object_set_new(
 	    reply, "policy", json_sprintf("%s (%s)", def->name, def->spec));
@@ -101,10 +123,6 @@ static void status_extents(struct pool *p, json_t *reply)
 				  json_integer((json_int_t)x.bytes_at_risk));
 	(void)json_object_set_new(reply, "unreadable",
 				  json_integer((json_int_t)x.unreadable));
-	(void)json_object_set_new(reply, "dirty_bytes",
-				  json_integer((json_int_t)f.dirty_bytes));
-	(void)json_object_set_new(reply, "memory_bytes",
-				  json_integer((json_int_t)f.memory_bytes));
 }
 
 static void status_events(struct pool *p, json_t *reply)
@@ -160,6 +178,7 @@ static int status_run(struct call *c)
 		(void)json_object_set_new(reply, "mountpoint", json_null());
 	status_disks(p, reply);
 	status_extents(p, reply);
+	status_files(p, reply);
 	status_meta(p, reply);
 	status_events(p, reply);
 	return 0;
