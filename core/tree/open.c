@@ -5,9 +5,8 @@
  * Each holds its inode, so that a request through it looks nothing up, and its
  * place among the inode's losses, so that each is told of a loss once.  Whether
  * it was is known when the answer has gone out, and the file may be released
- * then, or while a call is under way that nobody waits for any more: so a call
- * keeps the file until it is through.  All of them stand in a list, for a
- * frontend that ends without giving them back.
+ * the moment it has: so a call keeps the file until it is through.  All of them
+ * stand in a list, for a frontend that ends without giving them back.
  */
 #include <tree/private.h>
 
@@ -105,7 +104,7 @@ int view_open(void *ctx, uint64_t ino, uint32_t flags, struct dynfs_file **ret)
 {
 	struct tree *t = ctx;
 	AUTOINODE struct inode *in = NULL;
-	struct open_file *f;
+	struct open_file *f = NULL;
 	int r = inode_get(t->files, ino, &in);
 
 	if (!r)

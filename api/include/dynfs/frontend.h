@@ -154,9 +154,8 @@ struct dynfs_fs_view {
 
 	/*
 	 * open flags as in open(2); each success is matched by one release(),
-	 * after which no call names the file; those that were made before may
-	 * be under way still.  create makes and opens; it takes a lookup
-	 * reference too.
+	 * when all calls that name the file have been answered by done().
+	 * create makes and opens; it takes a lookup reference too.
 	 */
 	int (*open)(void *ctx, uint64_t ino, uint32_t flags,
 		    struct dynfs_file **ret);

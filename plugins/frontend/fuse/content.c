@@ -115,7 +115,7 @@ void front_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct front *f = front_of(req);
 
 	(void)ino;
-	f->fs->release(f->fs->ctx, content_file(fi));
+	front_slow_release(f, content_file(fi));
 	front_reply_err(req, 0);
 }
 
@@ -187,7 +187,8 @@ static int content_write_gone(void *ctx)
 {
 	const struct content_write *w = ctx;
 
-	return fuse_req_interrupted(w->req);
+	return fuse_req_interrupted(w->req) &&
+	       front_gave_up(fuse_req_ctx(w->req)->pid);
 }
 
 static void content_write_wait(fuse_req_t req, fuse_ino_t ino,
@@ -227,7 +228,7 @@ static int content_copy_gone(void *ctx)
 {
 	const struct front_slow *s = ctx;
 
-	return fuse_req_interrupted(s->req);
+	return fuse_req_interrupted(s->req) && front_gave_up(s->pid);
 }
 
 static void content_copy_begin(struct front_slow *s)

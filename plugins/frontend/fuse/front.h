@@ -9,6 +9,7 @@
  *	content.c    requests about content
  *	list.c       lists of names
  *	slow.c       requests that may take long
+ *	gaveup.c     who does not wait for them any more
  *	reply.c      attributes in the kernel's form
  *	mount.c      mounting, unmounting, read-ahead
  *	mountinfo.c  what is mounted where
@@ -62,6 +63,14 @@ struct front {
 	bool closing, ended;
 	unsigned int n_slow;           /* of slow.c, inside the view */
 	TAILQ_HEAD(, front_slow) line; /* those that wait for that */
+	TAILQ_HEAD(, front_slow) gone; /* answered, and inside the view */
+
+	pthread_t watcher; /* of gaveup.c */
+	bool watching;
+	pthread_cond_t watch; /* somebody was interrupted, or it ends */
+	bool watch_ends;
+	unsigned int look;
+	TAILQ_HEAD(, front_slow) interrupted; /* those not looked at in front */
 };
 
 static inline struct front *front_of(fuse_req_t req)
@@ -79,20 +88,29 @@ void front_unpin(struct front *f);
 /* slow.c */
 enum front_slow_state {
 	FRONT_NEW,
-	FRONT_WAITS,
-	FRONT_RUNS,
-	FRONT_GONE,
-	FRONT_OVER
+	FRONT_WAITS, /* in line */
+	FRONT_RUNS,  /* inside the view, or waits for its answer */
+	FRONT_GONE,  /* was answered EINTR, may run still */
+	FRONT_OVER,  /* is being answered */
 };
 
 struct front_slow {
 	struct front *front;
-	fuse_req_t req; /* good until it was answered */
-	TAILQ_ENTRY(front_slow) link;
-	enum front_slow_state state; /* front's lock */
+	fuse_req_t req;     /* good until it was answered */
+	pid_t pid;          /* the thread that waits */
 	bool may_end_alone; /* may go on when its asker was answered EINTR */
 	/* Calls the view; front_slow_over() is due after. */
 	void (*begin)(struct front_slow *s);
+
+	/* under front's lock */
+	enum front_slow_state state;
+	TAILQ_ENTRY(front_slow) link;    /* of the line */
+	TAILQ_ENTRY(front_slow) watched; /* of the interrupted, or the gone */
+	bool interrupted;                /* is among them */
+	bool releases;                   /* gives the file back in the end */
+	bool held, unwanted;             /* by the watcher; it is to free it */
+	unsigned int look;               /* of the watcher, the last at it */
+
 	struct dynfs_call call;
 	fuse_ino_t ino;
 	struct dynfs_file *file;
@@ -110,12 +128,25 @@ struct front_slow *front_slow_new(fuse_req_t req, fuse_ino_t ino,
 				  struct dynfs_file *file, size_t room);
 /* Takes it over: begins it, and others that stand in line, or puts it there. */
 void front_slow_run(struct front_slow *s);
+/* When nobody asks through it any more. */
+void front_slow_release(struct front *f, struct dynfs_file *file);
 /* True: the request is to be answered; false: it was.  Then free it. */
 bool front_slow_over(struct front_slow *s, fuse_req_t *ret);
 void front_slow_free(struct front_slow *s);
 /* May one more be inside the view, now?  It is, until it leaves. */
 bool front_slow_room(struct front *f);
 void front_slow_leave(struct front *f);
+/*
+ * The lock is held: its asker has given up.  True: the caller answers it, and
+ * frees it if it is unwanted then.
+ */
+bool front_slow_may_end(struct front_slow *s);
+
+/* gaveup.c */
+/* Of a thread of which the kernel says that it was interrupted. */
+bool front_gave_up(pid_t thread);
+int front_gaveup_start(struct front *f);
+void front_gaveup_stop(struct front *f);
 
 /* session.c */
 extern const struct fuse_lowlevel_ops front_ops;

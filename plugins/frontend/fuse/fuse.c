@@ -27,17 +27,23 @@ static int front_create_instance(const struct dynfs_host *h, const void *config,
 	f->host = h;
 	memcpy(&f->config, config, sizeof(f->config));
 	TAILQ_INIT(&f->line);
+	TAILQ_INIT(&f->gone);
+	TAILQ_INIT(&f->interrupted);
 	if (pthread_condattr_init(&attr))
 		goto no_attr;
 	if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) ||
 	    pthread_cond_init(&f->idle, &attr))
 		goto no_cond;
+	if (pthread_cond_init(&f->watch, &attr))
+		goto no_watch;
 	if (pthread_mutex_init(&f->lock, NULL))
 		goto no_lock;
 	(void)pthread_condattr_destroy(&attr); /* has no state */
 	*ret_self = f;
 	return 0;
 no_lock:
+	(void)pthread_cond_destroy(&f->watch); /* nobody waits */
+no_watch:
 	(void)pthread_cond_destroy(&f->idle); /* nobody waits */
 no_cond:
 	(void)pthread_condattr_destroy(&attr); /* has no state */
@@ -51,6 +57,7 @@ static void front_destroy(void *self)
 	struct front *f = self;
 
 	(void)pthread_mutex_destroy(&f->lock); /* is not held */
+	(void)pthread_cond_destroy(&f->watch); /* nobody waits */
 	(void)pthread_cond_destroy(&f->idle);  /* nobody waits */
 	f->host->free(f->host, f);
 }
@@ -129,6 +136,7 @@ static void front_close(void *self)
 	while (f->n_pending)
 		pthread_cond_wait(&f->idle, &f->lock);
 	pthread_mutex_unlock(&f->lock);
+	front_gaveup_stop(f);
 	front_release_session(f);
 }
 

@@ -178,12 +178,15 @@ int front_loop_start(struct front *f)
 	fuse_loop_cfg_set_clone_fd(f->loop_config, 1);
 	/* those that wait inside the view come on top, for as long as they do */
 	fuse_loop_cfg_set_max_threads(f->loop_config, f->threads + SLOW_MAX);
-	fuse_loop_cfg_set_idle_threads(f->loop_config, f->threads);
+	/* and are not ended and started again for each crowd */
+	fuse_loop_cfg_set_idle_threads(f->loop_config, f->threads * 2);
 
 	/* signals are the program's, so its threads take them */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&f->loop, NULL, session_loop, f);
+	err = -front_gaveup_start(f);
+	if (!err)
+		err = pthread_create(&f->loop, NULL, session_loop, f);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		return f->host->fail(f->host, -err, "no thread can be started");
