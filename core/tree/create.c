@@ -201,13 +201,13 @@ int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 	struct node_spec spec = { .name = name,
 				  .who = who,
 				  .mode = S_IFREG | masked(mode, who) };
-	struct open_file *file = NULL;
-	struct inode *in;
 	/* before the name: a file that was made is opened, too */
-	int r = open_alloc(flags, &file);
+	struct open_file *file = open_alloc(flags);
+	struct inode *in;
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!file)
+		return -ENOMEM;
 	r = node_make(t, parent, &spec, &in);
 	if (r < 0) {
 		open_free(file);

@@ -35,18 +35,17 @@ static bool for_writing(uint32_t flags)
 	return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-int open_alloc(uint32_t flags, struct open_file **ret)
+struct open_file *open_alloc(uint32_t flags)
 {
 	struct open_file *f = calloc(1, sizeof(*f));
 
 	if (!f)
-		return -ENOMEM;
+		return NULL;
 	f->pub.size = sizeof(f->pub);
 	f->pub.flags = flags;
 	atomic_init(&f->refs, 1);
 	(void)pthread_mutex_init(&f->lock, NULL);
-	*ret = f;
-	return 0;
+	return f;
 }
 
 void open_free(struct open_file *f)
@@ -104,15 +103,17 @@ int view_open(void *ctx, uint64_t ino, uint32_t flags, struct dynfs_file **ret)
 {
 	struct tree *t = ctx;
 	AUTOINODE struct inode *in = NULL;
-	struct open_file *f = NULL;
+	struct open_file *f;
 	int r = inode_get(t->files, ino, &in);
 
 	if (!r)
 		r = open_check(t, inode_mode(in), flags);
-	if (!r)
-		r = open_alloc(flags, &f);
 	if (r < 0)
 		return r;
+	/* before the cut: one that can not be opened is not cut */
+	f = open_alloc(flags);
+	if (!f)
+		return -ENOMEM;
 	if ((flags & O_TRUNC) && for_writing(flags))
 		r = inode_cut(in, 0);
 	if (r < 0) {

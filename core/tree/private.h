@@ -223,8 +223,8 @@ void view_done(struct tree *t);
 
 struct open_file;
 
-int open_alloc(uint32_t flags, struct open_file **ret);
-void open_free(struct open_file *f); /* of one that was not entered */
+struct open_file *open_alloc(uint32_t flags); /* NULL: no memory */
+void open_free(struct open_file *f);          /* of one that was not entered */
 /* Takes the get of the inode over. */
 struct dynfs_file *open_enter(struct tree *t, struct open_file *f,
 			      struct inode *in);

@@ -67,16 +67,20 @@ static void hang(int fd, const char *what)
 typedef int (*sync_call)(int);
 typedef ssize_t (*vector_call)(int, const struct iovec *, int, off_t);
 
-EXPORT ssize_t preadv64(int fd, const struct iovec *iov, int n, off_t off);
-EXPORT ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t off);
+/* Under names of their own here, for the system's headers have those. */
+EXPORT ssize_t slow_preadv(int fd, const struct iovec *iov, int n,
+			   off_t off) __asm__("preadv64");
+EXPORT ssize_t slow_pwritev(int fd, const struct iovec *iov, int n,
+			    off_t off) __asm__("pwritev64");
+EXPORT int slow_sync(int fd) __asm__("fdatasync");
 
-ssize_t preadv64(int fd, const struct iovec *iov, int n, off_t off)
+ssize_t slow_preadv(int fd, const struct iovec *iov, int n, off_t off)
 {
 	hang(fd, "reads");
 	return REAL("preadv64", vector_call)(fd, iov, n, off);
 }
 
-ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t off)
+ssize_t slow_pwritev(int fd, const struct iovec *iov, int n, off_t off)
 {
 	hang(fd, "writes");
 	if (is_so("full") && of_store(fd)) {
@@ -86,7 +90,7 @@ ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t off)
 	return REAL("pwritev64", vector_call)(fd, iov, n, off);
 }
 
-EXPORT int fdatasync(int fd)
+int slow_sync(int fd)
 {
 	hang(fd, "syncs");
 	return REAL("fdatasync", sync_call)(fd);
