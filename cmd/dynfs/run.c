@@ -256,6 +256,8 @@ static int daemon_main(struct daemon *d)
 	}
 	if (r < 0)
 		return r;
+	if (conf_check_users(d->conf) < 0)
+		log_warn("config", "%s", fail_text(-EINVAL));
 	d->code = EXIT_NO_POOL;
 	if (r >= 0)
 		r = make_folders(d->conf->pool.dir);

@@ -54,6 +54,7 @@ struct conf_policy {
 	int64_t copies;                /* 0: it was given as k and m */
 	const char *checksum;
 	struct conf_words transforms; /* names of plugins, in order */
+	struct conf_words users;      /* "alice", "1000", "@staff", "@50" */
 	const char *degraded;         /* a policy, "none", or NULL: built in */
 	uint64_t block_bytes;
 	struct conf_place place;
@@ -137,6 +138,17 @@ const struct conf_policy *conf_policy(const struct conf *conf,
  */
 int conf_check(const struct conf *conf, struct reg *reg);
 
+/* The numbers of those that a policy names. */
+struct conf_ids {
+	uint32_t *uids, *gids; /* owned */
+	uint32_t n_uids, n_gids;
+};
+/* Asks the system's lists; a name that they have not is left out. */
+int conf_users(const struct conf_policy *p, struct conf_ids *ret);
+void conf_ids_done(struct conf_ids *ids);
+/* -EINVAL, with file and line, when there is such a name. */
+int conf_check_users(const struct conf *conf);
+
 /*
  * The whole configuration as it is in effect, commented, such that loading
  * the text gives the same.  With reg secrets are left out, and options of
@@ -165,6 +177,7 @@ enum conf_shape {
 	CONF_PATH,     /* relative ones begin at pool.dir */
 	CONF_WORDS,    /* ( "a", "b" ): names */
 	CONF_PATHS,    /* ( "a", "b" ): paths */
+	CONF_USERS,    /* ( "user", "@group", "1000" ) */
 	CONF_LABELS,   /* { any = "value"; ... } */
 	CONF_OPTIONS,  /* { option = value; ... } of a plugin */
 	CONF_PLUGIN,   /* { plugin = "name"; option = value; ... } */

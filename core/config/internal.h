@@ -30,6 +30,11 @@ char *path_clean(const char *base, const char *path);
 /* inner is outer or lies below it; both clean. */
 bool path_inside(const char *outer, const char *inner);
 
+/* ---- users.c ---- */
+
+/* It may be the name or number of a user, or of a group behind a "@". */
+bool users_word(const char *word);
+
 /* ---- rules.c ---- */
 
 /* What no single key can say: names that exist, paths that do not meet. */

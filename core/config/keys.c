@@ -151,6 +151,10 @@ static const struct conf_key keys[] = {
 	KEY("policies.NAME", CONF_OPTIONS, .name = "options",
 	    AT(conf_policy, redundancy.options),
 	    .help = "Options of the redundancy plugin"),
+	KEY("policies.NAME", CONF_USERS, .name = "users",
+	    AT(conf_policy, users),
+	    .help = "Who besides root may choose the policy by hand though it "
+		    "stores more for a byte than the default one does"),
 
 	KEY("limits", CONF_VALUE, .name = "memory", .type = DYNFS_OPT_SIZE,
 	    AT(conf_limits, memory_bytes), .def = "256M", .min = 32 * MIB,
@@ -191,6 +195,7 @@ void conf_expect(const struct conf_key *key, struct buf *out)
 		[CONF_PATH] = "path",
 		[CONF_WORDS] = "list of names",
 		[CONF_PATHS] = "list of paths",
+		[CONF_USERS] = "list of users and @groups, by name or number",
 		[CONF_LABELS] = "group of words",
 		[CONF_OPTIONS] = "group of options",
 		[CONF_PLUGIN] = "group with plugin and its options",

@@ -194,6 +194,13 @@ static int load_words(struct loader *l, const struct conf_key *key,
 	return 0;
 }
 
+/* Where the word i of a list was said. */
+static const config_setting_t *load_word_at(const config_setting_t *s, size_t i)
+{
+	return s && tree_is_list(s) ? config_setting_get_elem(s, (unsigned)i)
+				    : s;
+}
+
 static int load_list(struct loader *l, const struct conf_key *key,
 		     const config_setting_t *s, void *base)
 {
@@ -201,10 +208,14 @@ static int load_list(struct loader *l, const struct conf_key *key,
 	int r = s ? load_words(l, key, s, out) : 0;
 
 	for (size_t i = 0; r == 0 && i < out->n; ++i) {
-		if (key->shape == CONF_PATHS && *out->list[i])
+		const char *word = out->list[i];
+
+		if (key->shape == CONF_PATHS && *word)
 			r = load_clean(l, l->conf->pool.dir, &out->list[i]);
-		else if (!str_is_name(out->list[i], REG_NAME_MAX))
-			r = load_fail(l, key, s);
+		else if (key->shape == CONF_USERS
+			     ? !users_word(word)
+			     : !str_is_name(word, REG_NAME_MAX))
+			r = load_fail(l, key, load_word_at(s, i));
 	}
 	return r;
 }
@@ -486,6 +497,7 @@ static int load_key(struct loader *l, const struct conf_key *key,
 		return load_path(l, key, s, base);
 	case CONF_WORDS:
 	case CONF_PATHS:
+	case CONF_USERS:
 		return load_list(l, key, s, base);
 	case CONF_LABELS:
 		return load_labels(l, key, s, base);

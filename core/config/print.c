@@ -252,6 +252,7 @@ static void print_shape(struct printer *p, const struct conf_key *key,
 	switch (key->shape) {
 	case CONF_WORDS:
 	case CONF_PATHS:
+	case CONF_USERS:
 		print_words(p, at);
 		break;
 	case CONF_LABELS:

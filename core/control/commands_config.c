@@ -29,6 +29,8 @@ static int check_run(struct call *c)
 
 	if (r >= 0)
 		r = conf_check(conf, call_reg(c));
+	if (r >= 0)
+		r = conf_check_users(conf);
 	if (r < 0)
 		return r;
 	(void)json_object_set_new(reply, "result", json_string("sound"));

@@ -18,6 +18,12 @@ struct extents;
 
 #define POLICY_NAME_MAX 64u
 
+/* Who may choose a policy though it costs more than the default one. */
+struct policy_users {
+	uint32_t *uids, *gids;
+	uint32_t n_uids, n_gids;
+};
+
 /* One wanted form of extents, as the config defines it. */
 struct policy_def {
 	const char *name;
@@ -27,7 +33,9 @@ struct policy_def {
 	uint32_t k, m;
 	const char *checksum; /* plugin */
 	uint32_t block_bytes;
-	const char *degraded; /* a policy, "none", or NULL: m+1 copies */
+	const char *degraded;      /* a policy, "none", or NULL: m+1 copies */
+	struct policy_users users; /* copied */
+	bool automatic;
 };
 
 /* A definition at work.  Immutable; lives as long as the pool. */
@@ -37,6 +45,8 @@ struct policy {
 	uint32_t k, m, block_bytes, digest_len;
 	uint32_t quantum, align; /* of the redundancy plugin */
 	bool copies;             /* every fragment has the same payload */
+	bool automatic; /* for degraded writes; the config has no name for it */
+	struct policy_users users;
 	struct reg_inst *redundancy, *checksum;
 	const struct policy *degraded; /* NULL: refuse */
 	char spec[128];                /* "erasure:4+2" */

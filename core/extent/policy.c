@@ -56,6 +56,8 @@ static void policy_entry_free(struct policy_entry *e)
 	reg_free(e->pub.checksum);
 	buf_done(&e->names);
 	free(e->degraded);
+	free(e->pub.users.uids);
+	free(e->pub.users.gids);
 	free(e);
 }
 
@@ -195,6 +197,37 @@ static int policies_add(struct extents *x, struct policy_entry *e)
 	return 0;
 }
 
+static int ids_copy(const uint32_t *from, uint32_t n, uint32_t **ret)
+{
+	if (!n)
+		return 0;
+	*ret = (uint32_t *)malloc(n * sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, from, n * sizeof(**ret));
+	return 0;
+}
+
+/* What only the config says of it, and no record. */
+static int policy_config(struct policy_entry *e, const struct policy_def *d)
+{
+	struct policy_users *users = &e->pub.users;
+	int r = ids_copy(d->users.uids, d->users.n_uids, &users->uids);
+
+	if (r >= 0)
+		r = ids_copy(d->users.gids, d->users.n_gids, &users->gids);
+	if (r < 0)
+		return r;
+	users->n_uids = d->users.n_uids;
+	users->n_gids = d->users.n_gids;
+	e->current = true;
+	e->pub.automatic = d->automatic;
+	if (!d->degraded)
+		return 0;
+	e->degraded = strdup(d->degraded);
+	return e->degraded ? 0 : -ENOMEM;
+}
+
 static int policies_define(struct extents *x, const struct policy_def *d)
 {
 	struct policy_rec rec = { .k = d->k,
@@ -219,13 +252,10 @@ static int policies_define(struct extents *x, const struct policy_def *d)
 	}
 	if (text.len)
 		memcpy(e->rec.options, text.data, text.len);
-	e->current = true;
-	if (d->degraded) {
-		e->degraded = strdup(d->degraded);
-		if (!e->degraded) {
-			policy_entry_free(e);
-			return -ENOMEM;
-		}
+	r = policy_config(e, d);
+	if (r < 0) {
+		policy_entry_free(e);
+		return r;
 	}
 	buf_clear(&e->names);
 	policy_names(e);
@@ -254,7 +284,8 @@ static int policies_auto_degraded(struct extents *x, struct policy_entry *e)
 				.k = 1,
 				.m = e->pub.m,
 				.checksum = e->rec.checksum,
-				.block_bytes = e->pub.block_bytes };
+				.block_bytes = e->pub.block_bytes,
+				.automatic = true };
 	int r;
 
 	/* copies lose a disk by having one copy less */

@@ -57,11 +57,15 @@ static void parts_entries(struct pool_parts *p, const struct conf *conf)
 		};
 }
 
-static void parts_defs(struct pool_parts *p, const struct conf *conf)
+static int parts_defs(struct pool_parts *p, const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->policies.n; ++i) {
 		const struct conf_policy *c = &conf->policies.list[i];
+		struct conf_ids ids;
+		int r = conf_users(c, &ids);
 
+		if (r < 0)
+			return r;
 		p->defs[p->n_defs++] = (struct policy_def){
 			.name = c->name,
 			.redundancy = c->redundancy.name,
@@ -72,13 +76,16 @@ static void parts_defs(struct pool_parts *p, const struct conf *conf)
 			.checksum = c->checksum,
 			.block_bytes = (uint32_t)c->block_bytes,
 			.degraded = c->degraded,
+			.users = { ids.uids, ids.gids, ids.n_uids, ids.n_gids },
 		};
 	}
+	return 0;
 }
 
 int parts_init(struct pool_parts *parts, const struct conf *conf)
 {
 	size_t n = conf->pool.n_disks + conf->metadata.dirs.n;
+	int r = -ENOMEM;
 
 	*parts = (struct pool_parts){ 0 };
 	parts->entries =
@@ -87,17 +94,21 @@ int parts_init(struct pool_parts *parts, const struct conf *conf)
 						  sizeof(*parts->tags));
 	parts->defs = (struct policy_def *)calloc(conf->policies.n + 1,
 						  sizeof(*parts->defs));
-	if (!parts->entries || !parts->tags || !parts->defs) {
-		parts_done(parts);
-		return -ENOMEM;
+	if (parts->entries && parts->tags && parts->defs) {
+		parts_entries(parts, conf);
+		r = parts_defs(parts, conf);
 	}
-	parts_entries(parts, conf);
-	parts_defs(parts, conf);
-	return 0;
+	if (r < 0)
+		parts_done(parts);
+	return r;
 }
 
 void parts_done(struct pool_parts *parts)
 {
+	for (uint32_t i = 0; parts->defs && i < parts->n_defs; ++i) {
+		free(parts->defs[i].users.uids);
+		free(parts->defs[i].users.gids);
+	}
 	free(parts->entries);
 	free(parts->tags);
 	free(parts->defs);

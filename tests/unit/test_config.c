@@ -45,7 +45,8 @@ static const char whole[] =
     "  dirs = ( \"idx\" ); memory = \"32M\"; group-ms = 250; };\n"
     "policies = { default = \"wide\";\n"
     "  wide = { k = 4; m = 2; degraded = \"two\"; block-size = \"4K\"; };\n"
-    "  two = { copies = 2; checksum = \"xxh3\"; options = { }; };\n"
+    "  two = { copies = 2; checksum = \"xxh3\"; options = { };\n"
+    "    users = ( \"alice\", \"@staff\", \"1000\", \"@50\" ); };\n"
     "};\n"
     "placement = { plugin = \"most-free\"; };\n"
     "store = { plugin = \"dir\"; depth = 2; word = \"a \\\"b\\\"\"; };\n"
@@ -152,10 +153,12 @@ static void every_section_is_read(void **state)
 	assert_string_equal(conf_policy(c, "two")->redundancy.name, "replica");
 	assert_int_equal(conf_policy(c, "two")->k, 1);
 	assert_int_equal(conf_policy(c, "two")->m, 1);
+	assert_int_equal(conf_policy(c, "two")->users.n, 4);
+	assert_string_equal(conf_policy(c, "two")->users.list[1], "@staff");
 	assert_null(conf_policy(c, "three"));
 	assert_string_equal(c->store.options[0].key, "depth");
 	assert_int_equal(c->store.options[0].form, REG_NUMBER);
-	assert_int_equal(c->store.options[0].line, 18);
+	assert_int_equal(c->store.options[0].line, 19);
 	assert_string_equal(c->store.options[1].text, "a \"b\"");
 	assert_int_equal(c->frontends.n, 1);
 	assert_int_equal(c->jobs.n, 0);
@@ -295,6 +298,84 @@ static void what_is_wrong_is_said_with_file_and_line(void **state)
 		assert_says(r, refused[i][1]);
 		assert_says(r, dir + 5);
 	}
+}
+
+static struct conf *with_users(const char *users, int *ret)
+{
+	AUTOFREE char *text = str_printf(
+	    "pool = { name = \"p\"; };\npolicies = { default = \"a\";\n"
+	    "a = { copies = 1;\nusers = %s; }; };\n",
+	    users);
+	struct conf *c = NULL;
+
+	assert_non_null(text);
+	*ret = parse_with(text, NULL, 0, &c);
+	return c;
+}
+
+static void users_are_names_and_numbers(void **state)
+{
+	static const char *const bad[] = {
+		"( \"\" )",
+		"( \"@\" )",
+		"( \"@@a\" )",
+		"( \"a b\" )",
+		"( \"a:b\" )",
+		"( \"a,b\" )",
+		"( \"../a\" )",
+		"( \"a\\x01\" )",
+		"( \"4294967295\" )",
+		"( \"@4294967296\" )",
+		"( \"99999999999999999999999\" )",
+		"( 1000 )",
+		"{ a = 1; }",
+		"( \"a\", ( ) )",
+	};
+	int r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); ++i) {
+		assert_null(with_users(bad[i], &r));
+		assert_int_equal(r, -EINVAL);
+		assert_says(r, "pool.conf:4: users: expected list of users and "
+			       "@groups, by name or number");
+	}
+	assert_null(with_users("( \"root\", \"a b\" )", &r));
+	assert_says(r, "got \"a b\"");
+}
+
+static void users_are_found_in_the_lists_of_the_system(void **state)
+{
+	struct conf_ids ids = { 0 };
+	struct conf *c;
+	int r;
+
+	(void)state;
+	c = with_users("( \"root\", \"@root\", \"4294967294\", \"@7\" )", &r);
+	assert_int_equal(r, 0);
+	assert_int_equal(conf_check_users(c), 0);
+	assert_int_equal(conf_users(conf_policy(c, "a"), &ids), 0);
+	assert_int_equal(ids.n_uids, 2);
+	assert_int_equal(ids.uids[0], 0);
+	assert_int_equal(ids.uids[1], 4294967294u);
+	assert_int_equal(ids.n_gids, 2);
+	assert_int_equal(ids.gids[0], 0);
+	assert_int_equal(ids.gids[1], 7);
+	conf_ids_done(&ids);
+	conf_free(c);
+	/* one that is not there is left out, and told of */
+	c = with_users("( \"@no-such-group\", \"no-such-user\", \"3\" )", &r);
+	assert_int_equal(r, 0);
+	assert_int_equal(conf_users(conf_policy(c, "a"), &ids), 0);
+	assert_int_equal(ids.n_uids, 1);
+	assert_int_equal(ids.n_gids, 0);
+	conf_ids_done(&ids);
+	fail_clear();
+	r = conf_check_users(c);
+	assert_int_equal(r, -EINVAL);
+	assert_says(r, "pool.conf:3: policy a: users: the system knows no "
+		       "group \"no-such-group\"");
+	conf_free(c);
 }
 
 static void set_words_replace_what_the_file_says(void **state)
@@ -574,6 +655,8 @@ int main(void)
 		T(only_the_pool_must_be_there),
 		T(a_pool_may_have_no_disks_yet),
 		T(what_is_wrong_is_said_with_file_and_line),
+		T(users_are_names_and_numbers),
+		T(users_are_found_in_the_lists_of_the_system),
 		T(set_words_replace_what_the_file_says),
 		T(set_words_are_checked_like_the_file),
 		T(an_include_stays_in_the_folder_and_keeps_its_lines),
