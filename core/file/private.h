@@ -11,6 +11,7 @@
 /* ---- memory of runs, space.c ----------------------------------------- */
 
 #define SPACE_CLASSES 8u /* 512 bytes to 64 KiB */
+#define ROOMS         4u /* policies whose room is remembered */
 
 struct slab;
 
@@ -155,6 +156,7 @@ struct files {
 	struct list ready;          /* struct dirty: a chunk is full */
 	struct list dirty;          /* struct dirty: oldest first */
 	uint64_t dirty_bytes, dirty_limit;
+	const struct policy *dearest; /* that anything dirty may have */
 	bool stop, abandon, pressure;
 	struct list gone;     /* struct inode.lru: to be reclaimed, held */
 	uint32_t n_gone;      /* and those that just are */
@@ -179,8 +181,12 @@ struct files {
 	bool telling;
 
 	pthread_mutex_t room_lock; /* the two below */
-	uint64_t room_checked_ns;
-	uint64_t room_bytes; /* of content that the disks take; 0 to start */
+	struct policy_room {
+		const struct policy *policy;
+		uint64_t checked_ns;
+		uint64_t bytes; /* of content that the disks take in its form */
+	} rooms[ROOMS]; /* the default policy's, and those asked for last */
+	unsigned next_room;
 };
 
 /* An inode's place in the lists of work; it holds a reference. */
@@ -323,10 +329,12 @@ void work_gone(struct inode *in);
 void dirty_add(struct files *f, uint64_t bytes);
 void dirty_sub(struct files *f, uint64_t bytes);
 /*
- * Before any lock: wait until there is memory; -ENOSPC: no room on disks;
- * -EINTR: nobody waits for the call (or NULL) any more.
+ * Before any lock: wait until there is memory; -ENOSPC: no room on disks for so
+ * many bytes of this file; -EINTR: nobody waits for the call (or NULL) any
+ * more.
  */
-int write_admit(struct files *f, uint64_t bytes, const struct dynfs_call *call);
+int write_admit(struct inode *in, uint64_t bytes,
+		const struct dynfs_call *call);
 
 /* changed.c: tell frontends what has changed behind their back */
 int changed_start(struct files *f);

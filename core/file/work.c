@@ -401,22 +401,47 @@ void work_stop(struct files *f, bool abandon)
 	changed_stop(f);
 }
 
-/* What the disks still take, looked up now and then, always when short. */
-static uint64_t room_left(struct files *f)
+/* room_lock is held. */
+static struct policy_room *room_of(struct files *f, const struct policy *p)
 {
-	const struct policy *p = extents_policy_default(f->how.extents);
+	struct policy_room *room;
+
+	for (unsigned i = 0; i < ROOMS; ++i)
+		if (f->rooms[i].policy == p)
+			return &f->rooms[i];
+	room = &f->rooms[0];
+	if (p != extents_policy_default(f->how.extents))
+		room = &f->rooms[1 + f->next_room++ % (ROOMS - 1)];
+	*room = (struct policy_room){ .policy = p };
+	return room;
+}
+
+/* What the disks still take, looked up now and then, always when short. */
+static uint64_t room_left(struct files *f, const struct policy *p)
+{
 	uint64_t now = f->how.os->now_ns(f->how.os), total, reserve;
+	struct policy_room *room;
 
 	AUTOLOCK(&f->room_lock);
-	if (f->room_bytes < ROOM_PLENTY || !f->room_checked_ns ||
-	    now - f->room_checked_ns > ROOM_CHECK_NS) {
-		f->room_checked_ns = now ? now : 1;
-		extents_capacity(f->how.extents, p, &total, &f->room_bytes);
+	room = room_of(f, p);
+	if (room->bytes < ROOM_PLENTY || !room->checked_ns ||
+	    now - room->checked_ns > ROOM_CHECK_NS) {
+		room->checked_ns = now ? now : 1;
+		extents_capacity(f->how.extents, p, &total, &room->bytes);
 		reserve = extents_reserve(total);
-		f->room_bytes -=
-		    reserve < f->room_bytes ? reserve : f->room_bytes;
+		room->bytes -= reserve < room->bytes ? reserve : room->bytes;
 	}
-	return f->room_bytes;
+	return room->bytes;
+}
+
+/* So many bytes of content in the form "of" take the room of as many "as". */
+static uint64_t in_form(uint64_t bytes, const struct policy *of,
+			const struct policy *as)
+{
+	uint64_t num = (uint64_t)(of->k + of->m) * as->k;
+	uint64_t den = (uint64_t)(as->k + as->m) * of->k;
+
+	return (bytes * num + den - 1) / den;
 }
 
 /* dirty_lock is held: wait for flushes to make a difference. */
@@ -451,14 +476,18 @@ bool files_room_comes(struct files *f, unsigned *looks)
  * What is dirty takes room that nobody has accounted for exactly yet: near
  * the end it is flushed first, and the disks are asked again (-EAGAIN).
  */
-static int admit(struct files *f, uint64_t bytes, unsigned tries)
+static int admit(struct files *f, const struct policy *p, uint64_t bytes,
+		 unsigned tries)
 {
-	uint64_t room = room_left(f);
+	uint64_t room = room_left(f, p), dirty;
 
 	AUTOLOCK(&f->dirty_lock);
 	if (f->stop)
 		return -EROFS;
-	if (f->dirty_bytes <= f->dirty_limit && f->dirty_bytes + bytes <= room)
+	if (!f->dearest || in_form(1024, p, f->dearest) > 1024)
+		f->dearest = p;
+	dirty = in_form(f->dirty_bytes, f->dearest, p);
+	if (f->dirty_bytes <= f->dirty_limit && dirty + bytes <= room)
 		return 0;
 	if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
 			     (!f->dirty_bytes || tries >= 100)))
@@ -472,12 +501,20 @@ static bool call_is_gone(const struct dynfs_call *call)
 	return call && call->gone && call->gone(call->ctx);
 }
 
-int write_admit(struct files *f, uint64_t bytes, const struct dynfs_call *call)
+static const struct policy *policy_of(struct inode *in)
 {
+	AUTOLOCK(&in->lock);
+	return inode_policy(in);
+}
+
+int write_admit(struct inode *in, uint64_t bytes, const struct dynfs_call *call)
+{
+	struct files *f = in->files;
+	const struct policy *p = policy_of(in);
 	unsigned looks = 0;
 
 	for (unsigned tries = 0;; ++tries) {
-		int r = admit(f, bytes, tries);
+		int r = admit(f, p, bytes, tries);
 
 		if (r != -EAGAIN &&
 		    (r != -ENOSPC || !files_room_comes(f, &looks)))

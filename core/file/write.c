@@ -96,7 +96,7 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 	if (!len)
 		return 0;
 	files_asked(in->files);
-	r = write_admit(in->files, len, call);
+	r = write_admit(in, len, call);
 	if (r < 0)
 		return r;
 	AUTOWRLOCK(&in->io);
