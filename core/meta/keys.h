@@ -74,7 +74,8 @@ int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino,
 struct inode_rec {
 	uint8_t flags;
 #define INODE_POLICY_SET 1u
-	uint32_t policy; /* 0: inherited */
+#define INODE_PLAIN      2u /* has no extended attributes; unset: who knows */
+	uint32_t policy;    /* 0: inherited */
 	uint32_t mode, uid, gid, nlink, project;
 	uint64_t generation, size, stored, rdev, parent, sequence;
 	struct dynfs_time atime, mtime, ctime, btime;

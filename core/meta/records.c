@@ -124,7 +124,7 @@ int inode_rec_get(const void *data, size_t len, struct inode_rec *ret)
 	i.btime = rd_time(&r);
 	i.target_len = rd_var32(&r);
 	i.target = (const char *)rd_bytes(&r, i.target_len);
-	bad_if(&r, i.flags & ~INODE_POLICY_SET);
+	bad_if(&r, i.flags & ~(INODE_POLICY_SET | INODE_PLAIN));
 	bad_if(&r, !mode_is_known(i.mode));
 	bad_if(&r, i.size > INT64_MAX || i.stored > INT64_MAX);
 	bad_if(&r, i.target_len > TARGET_MAX);

@@ -106,6 +106,10 @@ static int set_rest(struct tree *t, struct inode *inode, uint32_t mask,
 	r = inode_there(inode);
 	if (r < 0)
 		return r;
+	if (mask & DYNFS_SET_MODE)
+		r = acl_follow_mode(&op, inode, in->mode);
+	if (r < 0)
+		return r;
 	rec = op_change(&op, inode);
 	if (mask & DYNFS_SET_MODE)
 		rec->mode = (rec->mode & S_IFMT) | (in->mode & 07777u);

@@ -7,6 +7,9 @@
  * operation fails it is an inode without a name and without a record, which
  * vanishes with the last put.
  *
+ * The mode is that which was asked for, less the umask, or less what the default
+ * ACL of the directory leaves out.
+ *
  * The policy id is copied from the parent at birth (without the flag that
  * says it was set by hand), as the group of a set-gid directory is: content
  * then needs no walk to the root to know how it is stored, and a file keeps
@@ -33,6 +36,7 @@ static void node_fill(const struct op *op, struct inode_rec *rec,
 {
 	bool is_dir = S_ISDIR(rec->mode);
 
+	rec->flags = INODE_PLAIN;
 	rec->nlink = is_dir ? 2 : 1;
 	rec->parent = is_dir ? dir->ino : 0;
 	rec->policy = dir->rec.policy;
@@ -50,35 +54,39 @@ static void node_fill(const struct op *op, struct inode_rec *rec,
 
 /* Both are locked. */
 static int node_enter(struct op *op, struct inode *dir, struct inode *in,
-		      const char *name)
+		      const struct node_spec *spec)
 {
 	struct slot s;
 	int r = dir_check(dir);
 
 	if (r < 0)
 		return r;
-	r = name_find(op->t, dir->ino, name, &s);
+	r = name_find(op->t, dir->ino, spec->name, &s);
 	if (r < 0)
 		return r;
 	if (s.found)
 		return -EEXIST;
 	node_fill(op, op_change(op, in), dir);
+	r = acl_inherit(op, dir, in, spec->who->umask);
+	if (r < 0)
+		return r;
 	in->disk_size = in->rec.size;
 	if (S_ISDIR(in->rec.mode))
 		op_change(op, dir)->nlink++;
 	(void)op_change_names(op, dir);
-	name_put(&op->batch, dir->ino, s.cookie, name, in->ino, in->rec.mode);
+	name_put(&op->batch, dir->ino, s.cookie, spec->name, in->ino,
+		 in->rec.mode);
 	return op_commit(op);
 }
 
 static int node_add(struct tree *t, struct inode *dir, struct inode *in,
-		    const char *name)
+		    const struct node_spec *spec)
 {
 	struct inode *both[] = { dir, in };
 	AUTOOP struct op op;
 
 	op_begin(&op, t, both, 2);
-	return node_enter(&op, dir, in, name);
+	return node_enter(&op, dir, in, spec);
 }
 
 static int new_name_check(struct tree *t, const char *name)
@@ -120,9 +128,8 @@ static int node_make(struct tree *t, uint64_t parent,
 	r = inode_new(t->files, &rec, &in);
 	if (r < 0)
 		return r;
-	atomic_fetch_or(&in->marks, MARK_NO_XATTR | MARK_NO_CAPS);
 	inode_know(in);
-	r = node_add(t, dir, in, spec->name);
+	r = node_add(t, dir, in, spec);
 	if (r < 0) {
 		files_forget(t->files, in->ino, 1);
 		return r;
@@ -143,11 +150,6 @@ static int node_answer(struct tree *t, uint64_t parent,
 	return 0;
 }
 
-static uint32_t masked(uint32_t mode, const struct dynfs_caller *who)
-{
-	return mode & 07777u & ~(who->umask & 0777u);
-}
-
 int view_mknod(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 	       uint64_t rdev, const struct dynfs_caller *who,
 	       struct dynfs_attr *ret)
@@ -156,7 +158,7 @@ int view_mknod(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 	bool device = type == S_IFCHR || type == S_IFBLK;
 	struct node_spec spec = { .name = name,
 				  .who = who,
-				  .mode = type | masked(mode, who),
+				  .mode = type | (mode & 07777u),
 				  .rdev = device ? rdev : 0 };
 
 	if (type == S_IFDIR)
@@ -171,7 +173,7 @@ int view_mkdir(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 {
 	struct node_spec spec = { .name = name,
 				  .who = who,
-				  .mode = S_IFDIR | masked(mode, who) };
+				  .mode = S_IFDIR | (mode & 07777u) };
 
 	return node_answer(ctx, parent, &spec, ret);
 }
@@ -200,7 +202,7 @@ int view_create(void *ctx, uint64_t parent, const char *name, uint32_t mode,
 	struct tree *t = ctx;
 	struct node_spec spec = { .name = name,
 				  .who = who,
-				  .mode = S_IFREG | masked(mode, who) };
+				  .mode = S_IFREG | (mode & 07777u) };
 	/* before the name: a file that was made is opened, too */
 	struct open_file *file = open_alloc(flags);
 	struct inode *in;

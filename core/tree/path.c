@@ -105,7 +105,7 @@ static int place_row(void *ctx, const void *key, size_t key_len,
 	return r < 0 ? r : 1;
 }
 
-/* Where a directory has its one name. */
+/* Where it has a name; a directory has but one. */
 static int place_get(const struct tree *t, uint64_t ino, struct place *ret)
 {
 	struct key from = key_parent_ino(ino);
@@ -116,6 +116,16 @@ static int place_get(const struct tree *t, uint64_t ino, struct place *ret)
 		r = -ENOENT;
 	if (!r)
 		*ret = p;
+	return r;
+}
+
+int path_parent(const struct tree *t, uint64_t ino, uint64_t *ret)
+{
+	struct place p;
+	int r = place_get(t, ino, &p);
+
+	if (!r)
+		*ret = p.parent;
 	return r;
 }
 

@@ -20,6 +20,7 @@
 #define SYMLINK_MAX 4095u
 #define XATTR_VALUE 65536u
 #define XATTR_LIST  65536u
+#define XATTR_TOTAL (1u << 20) /* names and values of one inode */
 
 #define READ_BUFFER_BYTES (1u << 20)
 #define READ_BUFFERS      16u /* are kept at most */
@@ -29,9 +30,15 @@
 #define ROOM_NS     100000000
 
 /* inode.marks: what is known or due, in memory only */
-#define MARK_NO_XATTR 1u /* it has none at all */
-#define MARK_NO_CAPS  2u /* no security.capability */
-#define MARK_SETTLE   4u /* was cut to nothing: settle at close */
+#define MARK_NO_XATTR   1u /* it has none at all */
+#define MARK_NO_CAPS    2u /* no security.capability */
+#define MARK_SETTLE     4u /* was cut to nothing: settle at close */
+#define MARK_NO_ACL     8u
+#define MARK_NO_DEFAULT 16u /* no default ACL */
+
+#define XATTR_ACL_ACCESS  "system.posix_acl_access"
+#define XATTR_ACL_DEFAULT "system.posix_acl_default"
+#define XATTR_OWN_PREFIX  "user.dynfs."
 
 struct usage {
 	pthread_mutex_t lock;
@@ -74,6 +81,7 @@ struct tree {
 	struct room room;
 	struct buffers buffers;
 	struct opens opens;
+	atomic_int_fast64_t complained; /* in the log, of a policy */
 	struct dynfs_fs_view view;
 };
 
@@ -164,6 +172,37 @@ int name_none(struct tree *t, uint64_t dir);
 /* One name less; the last one leaves an intent.  In the op, locked. */
 void node_unlink(struct op *op, struct inode *in);
 
+/* ---- extended attributes: xattr.c, acl.c, policy.c --------------------- */
+
+/* A row, its version first, of an inode that is locked. */
+int xattr_find(const struct tree *t, struct inode *in, const char *name,
+	       struct buf *ret);
+void xattr_row(struct op *op, struct inode *in, const char *name,
+	       const struct buf *value);
+/* -ENODATA: there is none.  Reads all of them. */
+int xattr_drop(struct op *op, struct inode *in, const char *name);
+
+/* May such a row be set?  Its entries are made canonical. */
+int acl_check(const struct inode *in, const char *name, struct buf *value);
+int acl_set(struct op *op, struct inode *in, const char *name,
+	    struct buf *value, const struct dynfs_caller *who);
+/* The mode of in is wished for; its directory, or else the umask, limits it. */
+int acl_inherit(struct op *op, struct inode *dir, struct inode *in,
+		uint32_t umask);
+/* Before the mode changes to this one. */
+int acl_follow_mode(struct op *op, struct inode *in, uint32_t mode);
+
+bool caller_in_group(const struct dynfs_caller *who, uint32_t gid);
+int own_get(struct tree *t, struct inode *in, const char *name,
+	    struct buf *out);
+int own_set(struct tree *t, struct inode *in, const char *name,
+	    const void *value, size_t len, uint32_t flags,
+	    const struct dynfs_caller *who);
+int own_remove(struct tree *t, struct inode *in, const char *name);
+
+/* path.c: a directory where it has a name; -ENOENT */
+int path_parent(const struct tree *t, uint64_t ino, uint64_t *ret);
+
 /* ---- usage and room: usage.c ------------------------------------------ */
 
 int usage_init(struct tree *t);
@@ -209,11 +248,11 @@ int view_readdir(void *ctx, uint64_t ino, uint64_t cursor, int plus,
 		 void *each_ctx);
 int view_statfs(void *ctx, struct dynfs_statfs *ret);
 int view_setxattr(void *ctx, uint64_t ino, const char *name, const void *value,
-		  size_t len, uint32_t flags);
+		  size_t len, uint32_t flags, const struct dynfs_caller *who);
 int view_getxattr(void *ctx, uint64_t ino, const char *name, void *value,
 		  size_t len, size_t *ret_len);
 int view_listxattr(void *ctx, uint64_t ino, char *list, size_t len,
-		   size_t *ret_len);
+		   const struct dynfs_caller *who, size_t *ret_len);
 int view_removexattr(void *ctx, uint64_t ino, const char *name);
 
 void view_init(struct tree *t);

@@ -42,4 +42,21 @@ int tree_walk(struct tree *t, const char *path, struct inode **ret);
 int tree_paths(struct tree *t, uint64_t ino,
 	       int (*each)(void *ctx, const char *path), void *ctx);
 
+/*
+ * The policy that new content of a file, or new files of a directory, get; each
+ * is called by its name in the config.  -ENODATA: neither file nor directory.
+ */
+struct tree_policy {
+	bool by_hand; /* set here, not copied from above */
+	char name[POLICY_NAME_MAX + 1];
+	char spec[128];
+};
+int tree_policy_get(struct tree *t, struct inode *in, struct tree_policy *ret);
+/*
+ * NULL: as if it had been made now.  -EINVAL: no such policy, -ENOSPC: too few
+ * disks for it, -EPERM: too dear for who asks; with a text.
+ */
+int tree_policy_set(struct tree *t, struct inode *in, const char *name,
+		    const struct dynfs_caller *who);
+
 #endif

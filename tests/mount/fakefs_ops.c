@@ -353,12 +353,14 @@ static int fake_statfs(void *ctx, struct dynfs_statfs *ret)
 }
 
 static int fake_setxattr(void *ctx, uint64_t ino, const char *name,
-			 const void *value, size_t len, uint32_t flags)
+			 const void *value, size_t len, uint32_t flags,
+			 const struct dynfs_caller *who)
 {
 	struct fakefs *f = fake_in(ctx);
 	struct fake_node *n = fakefs_node(f, ino);
 	bool there = n && n->xattr_name[0] && !strcmp(n->xattr_name, name);
 
+	(void)who;
 	if (!n || len > sizeof(n->xattr_value))
 		return fake_out(f, n ? -ENOSPC : -ENOENT);
 	if (there && (flags & DYNFS_XATTR_CREATE))
@@ -395,12 +397,13 @@ static int fake_getxattr(void *ctx, uint64_t ino, const char *name, void *value,
 }
 
 static int fake_listxattr(void *ctx, uint64_t ino, char *list, size_t len,
-			  size_t *ret_len)
+			  const struct dynfs_caller *who, size_t *ret_len)
 {
 	struct fakefs *f = fake_in(ctx);
 	const struct fake_node *n = fakefs_node(f, ino);
 	size_t have = n && n->xattr_name[0] ? strlen(n->xattr_name) + 1 : 0;
 
+	(void)who;
 	if (!n)
 		return fake_out(f, -ENOENT);
 	return fake_out(f,

@@ -241,7 +241,7 @@ static void do_setxattr(struct actor *a)
 	if (!node)
 		return;
 	r = fs->setxattr(fs->ctx, ino_of(a, node), "user.sim", &value,
-			 sizeof(value), 0);
+			 sizeof(value), 0, &who);
 	if (refused(a, r))
 		return;
 	(void)answered(a, r, "setxattr");

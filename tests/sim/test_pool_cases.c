@@ -42,10 +42,11 @@ static void case_close(struct case_pool *c)
 	reg_close(c->reg);
 }
 
+static const struct dynfs_caller who = { .uid = 0 };
+
 /* It stays open until it is released, or the pool closes. */
 static struct dynfs_file *new_open(struct case_pool *c, const char *name)
 {
-	static const struct dynfs_caller who = { .uid = 0 };
 	struct dynfs_file *file;
 	struct dynfs_attr a;
 
@@ -239,7 +240,7 @@ static void the_log_of_a_small_pool_stays_small(void **state)
 	for (value = 0; value < 1500; value++) {
 		assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO,
 						  "user.x", &value,
-						  sizeof(value), 0),
+						  sizeof(value), 0, &who),
 				 0);
 		assert_int_equal(pool_sync(c.p.pool), 0);
 		c.sum = 0;
@@ -349,7 +350,7 @@ static void a_pool_that_can_not_write_its_log_says_so_at_close(void **state)
 	case_open(&c, NULL, NULL);
 	assert_int_equal(pool_sync(c.p.pool), 0);
 	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.x",
-					  &value, sizeof(value), 0),
+					  &value, sizeof(value), 0, &who),
 			 0);
 	for (unsigned i = 0; i < SIMPOOL_DISKS; i++) {
 		struct simos_fault f = { .call = SIMOS_PWRITEV,
@@ -597,12 +598,12 @@ static void a_log_that_is_in_caches_only_is_not_built_upon(void **state)
 	assert_int_equal(pool_sync(c.p.pool), 0);
 	lose_syncs(&c, 0, SIMPOOL_DISKS);
 	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.x",
-					  "before", 6, 0),
+					  "before", 6, 0, &who),
 			 0);
 	assert_true(pool_sync(c.p.pool) < 0);
 	kill_and_open(&c, SIMOS_CACHED);
 	assert_int_equal(c.p.fs->setxattr(c.p.fs->ctx, DYNFS_ROOT_INO, "user.y",
-					  "after", 5, 0),
+					  "after", 5, 0, &who),
 			 0);
 	assert_int_equal(pool_sync(c.p.pool), 0);
 	kill_and_open(&c, SIMOS_LOSE);

@@ -123,6 +123,52 @@ static void use_link(struct member *m, uint64_t dir, const char *name)
 	leave(m, from);
 }
 
+/* owner rwx, user 5 rwx, group r-x, mask rwx, other --- */
+static const char acl[44] = "\2\0\0\0"
+			    "\1\0\7\0\377\377\377\377"
+			    "\2\0\7\0\5\0\0\0"
+			    "\4\0\5\0\377\377\377\377"
+			    "\20\0\7\0\377\377\377\377"
+			    "\40\0\0\0\377\377\377\377";
+
+/* Attributes of a directory, while others make things in it. */
+static int use_attrs(struct member *m, uint64_t ino)
+{
+	const struct dynfs_fs_view *fs = m->fs;
+	struct dynfs_attr a, in = { .mode = (uint32_t)pick(m, 01000) };
+	const char *name =
+	    pick(m, 2) ? "system.posix_acl_default" : "system.posix_acl_access";
+	char value[64];
+	size_t len;
+	int r;
+
+	switch (pick(m, 6)) {
+	case 0: /* a file has no default */
+		r = fs->setxattr(fs->ctx, ino, name, acl, sizeof(acl), 0,
+				 &nobody);
+		return r == -EACCES ? 0 : r;
+	case 1:
+		return fs->removexattr(fs->ctx, ino, name);
+	case 2:
+		return fs->setattr(fs->ctx, ino, DYNFS_SET_MODE, &in, &a);
+	case 3: /* a policy of the doubles, and one of the stack */
+		return pick(m, 2)
+			   ? fs->setxattr(fs->ctx, ino, "user.dynfs.policy",
+					  "one", 3, 0, &nobody)
+			   : fs->setxattr(fs->ctx, ino, "user.dynfs.policy",
+					  "c2", 2, 0, &nobody);
+	case 4:
+		r = fs->removexattr(fs->ctx, ino, "user.dynfs.policy");
+		break;
+	default:
+		r = fs->getxattr(fs->ctx, ino, name, value, sizeof(value),
+				 &len);
+		if (!r && len != sizeof(acl))
+			return -EBADF;
+	}
+	return r == -ENODATA ? 0 : r;
+}
+
 static void step(struct member *m)
 {
 	const struct dynfs_fs_view *fs = m->fs;
@@ -136,7 +182,7 @@ static void step(struct member *m)
 		       (unsigned)pick(m, 3));
 	(void)snprintf(other, sizeof(other), "%c%u", pick(m, 2) ? 'd' : 'n',
 		       (unsigned)pick(m, 3));
-	switch (pick(m, 8)) {
+	switch (pick(m, 9)) {
 	case 0:
 	case 1:
 		r = sub ? fs->mkdir(fs->ctx, dir, name, 0755, &nobody, &a)
@@ -161,6 +207,9 @@ static void step(struct member *m)
 		break;
 	case 6:
 		r = fs->readdir(fs->ctx, dir, 0, 1, take_plus, m);
+		break;
+	case 7:
+		r = use_attrs(m, dir);
 		break;
 	default:
 		use_file(m, dir, name);

@@ -27,6 +27,7 @@ struct meta {
 	int fail_err;
 	unsigned close_every, in_group;
 	uint64_t commits;
+	atomic_uint_fast64_t reads;
 	struct batch sum; /* deltas of the open group */
 	struct tree *tree;
 };
@@ -141,6 +142,11 @@ uint64_t double_commits(struct meta *m)
 	return m->commits;
 }
 
+uint64_t double_reads(struct meta *m)
+{
+	return atomic_load(&m->reads);
+}
+
 uint64_t double_keys(struct meta *m, char kind)
 {
 	uint64_t n = 0;
@@ -158,6 +164,7 @@ int meta_get(struct meta *m, const void *key, size_t key_len,
 {
 	size_t i;
 
+	atomic_fetch_add(&m->reads, 1);
 	AUTOLOCK(&m->lock);
 	i = row_at(m, key, key_len);
 	if (!row_is(m, i, key, key_len))
@@ -193,6 +200,7 @@ int meta_scan(struct meta *m, const void *from, size_t from_len, const void *to,
 	struct row row = { BUF_INIT, BUF_INIT };
 	int r = 0;
 
+	atomic_fetch_add(&m->reads, 1);
 	buf_put(&at, from, from_len);
 	while (!r && next_row(m, &at, &row)) {
 		bool inside =
@@ -296,12 +304,6 @@ uint64_t meta_open_number(struct meta *m)
 }
 
 /* ---- what else the tree asks ----------------------------------------- */
-
-const struct policy *extents_policy_default(struct extents *x)
-{
-	(void)x;
-	return NULL;
-}
 
 uint64_t extents_reserve(uint64_t total)
 {

@@ -18,6 +18,8 @@ void double_meta_free(struct meta *m);
 /* The nth commit from now (1: the next) fails with err, once. */
 void double_fail_commit(struct meta *m, unsigned nth, int err);
 uint64_t double_commits(struct meta *m);
+/* Gets and scans so far. */
+uint64_t double_reads(struct meta *m);
 /* Every so many commits a group closes and the hook is called; 0: never. */
 void double_close_every(struct meta *m, unsigned n);
 void double_close_group(struct meta *m);
@@ -40,5 +42,14 @@ void double_open(struct meta *m, struct files **ret_files,
 		 struct tree **ret_tree);
 void double_close(struct meta *m, struct files *f, struct tree *t);
 void double_room(uint64_t total, uint64_t free_bytes);
+
+/*
+ * Policies: "two" (2 copies) is the default; "one"; "three", which uid 7 and gid 8
+ * may choose; "six", for which there are too few disks; "auto" is automatic.
+ * Their ids are 1 to 5 in this order.  Every file has the extents {1, 1} twice,
+ * {1, 2} (degraded), {1, 3} (lost), and two inline pieces.
+ */
+#define DOUBLE_POLICY_ONE   2u
+#define DOUBLE_POLICY_THREE 3u
 
 #endif

@@ -380,6 +380,7 @@ static void step_xattr(struct driver *d)
 	uint32_t flags = (uint32_t)below(d, 3);
 	size_t len = below(d, 300);
 	char value[300];
+	static const struct dynfs_caller root = { .uid = 0 };
 	int want;
 
 	memset(value, (int)below(d, 256), sizeof(value));
@@ -387,7 +388,7 @@ static void step_xattr(struct driver *d)
 		want = model_setxattr(in, name, value, len, flags);
 		assert_int_equal(want,
 				 d->fs->setxattr(d->fs->ctx, in->ino, name,
-						 value, len, flags));
+						 value, len, flags, &root));
 	} else {
 		want = model_removexattr(in, name);
 		assert_int_equal(want,

@@ -117,11 +117,12 @@ static int take_name(void *ctx, const struct dynfs_dirent *e)
 static uint64_t real_attrs(const struct dynfs_fs_view *fs, uint64_t ino)
 {
 	static _Thread_local char list[65536], value[65536];
+	static const struct dynfs_caller root = { .uid = 0 };
 	size_t len, n;
 	uint64_t sum = 0;
 
-	assert_int_equal(fs->listxattr(fs->ctx, ino, list, sizeof(list), &len),
-			 0);
+	assert_int_equal(
+	    fs->listxattr(fs->ctx, ino, list, sizeof(list), &root, &len), 0);
 	for (const char *at = list; at < list + len; at += strlen(at) + 1) {
 		assert_int_equal(
 		    fs->getxattr(fs->ctx, ino, at, value, sizeof(value), &n),

@@ -302,6 +302,9 @@ int model_setxattr(struct node *in, const char *name, const void *value,
 {
 	struct attr *a = attr_find(in, name);
 
+	if (!strncmp(name, "user.", 5) && !S_ISREG(in->mode) &&
+	    !S_ISDIR(in->mode))
+		return -EPERM;
 	if (a && (flags & DYNFS_XATTR_CREATE))
 		return -EEXIST;
 	if (!a && (flags & DYNFS_XATTR_REPLACE))

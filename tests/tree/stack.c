@@ -25,6 +25,9 @@ static const char config[] =
     "  memory = \"16M\"; };\n"
     "policies = { default = \"c2\";\n"
     "  c2 = { redundancy = \"replica\"; copies = 2; checksum = \"xxh3\"; };\n"
+    "  c3 = { copies = 3; checksum = \"xxh3\"; users = ( \"7\", \"@8\" ); };\n"
+    "  c5 = { copies = 5; checksum = \"xxh3\"; };\n"
+    "  c6 = { copies = 6; checksum = \"xxh3\"; };\n"
     "};\n"
     "limits = { memory = \"128M\"; };\n";
 

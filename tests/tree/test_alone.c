@@ -149,16 +149,47 @@ static void all_rows(struct world *w, struct buf *out)
 
 static struct dynfs_file *created; /* by try_one() */
 
+/* owner rwx, user 5 rwx, group r-x, mask rwx, other --- */
+static const char acl[44] = "\2\0\0\0"
+			    "\1\0\7\0\377\377\377\377"
+			    "\2\0\7\0\5\0\0\0"
+			    "\4\0\5\0\377\377\377\377"
+			    "\20\0\7\0\377\377\377\377"
+			    "\40\0\0\0\377\377\377\377";
+
+/* Things to try, their names in the root. */
+static void make_things(struct world *w)
+{
+	const struct dynfs_fs_view *fs = w->fs;
+	uint64_t ino;
+
+	make(w, 1, "dir", S_IFDIR | 0755);
+	make(w, 1, "empty", S_IFDIR | 0755);
+	make(w, 1, "other", S_IFREG | 0644);
+	ino = make(w, 1, "file", S_IFREG | 0644);
+	assert_int_equal(
+	    fs->setxattr(fs->ctx, ino, "user.old", "1", 1, 0, &as_root), 0);
+	ino = make(w, 1, "acl", S_IFDIR | 0755);
+	assert_int_equal(fs->setxattr(fs->ctx, ino, "system.posix_acl_default",
+				      acl, sizeof(acl), 0, &as_root),
+			 0);
+	assert_int_equal(fs->setxattr(fs->ctx, ino, "system.posix_acl_access",
+				      acl, sizeof(acl), 0, &as_root),
+			 0);
+}
+
 static int try_one(struct world *w, int which)
 {
 	const struct dynfs_fs_view *fs = w->fs;
 	struct dynfs_attr a, in = { .mode = 0600, .uid = 5 };
-	uint64_t dir, file;
+	uint64_t dir, file, with_acl;
 
 	assert_int_equal(fs->lookup(fs->ctx, 1, "dir", &a), 0);
 	fs->forget(fs->ctx, dir = a.ino, 1);
 	assert_int_equal(fs->lookup(fs->ctx, 1, "file", &a), 0);
 	fs->forget(fs->ctx, file = a.ino, 1);
+	assert_int_equal(fs->lookup(fs->ctx, 1, "acl", &a), 0);
+	fs->forget(fs->ctx, with_acl = a.ino, 1);
 	switch (which) {
 	case 0:
 		return fs->mknod(fs->ctx, dir, "n", S_IFREG, 0, &as_root, &a);
@@ -182,11 +213,25 @@ static int try_one(struct world *w, int which)
 	case 9:
 		return fs->setattr(fs->ctx, file, 3, &in, &a);
 	case 10:
-		return fs->setxattr(fs->ctx, file, "user.a", "x", 1, 0);
+		return fs->setxattr(fs->ctx, file, "user.a", "x", 1, 0,
+				    &as_root);
 	case 11:
 		return fs->removexattr(fs->ctx, file, "user.old");
 	case 12:
 		return fs->symlink(fs->ctx, dir, "s", "to", &as_root, &a);
+	case 13:
+		return fs->setxattr(fs->ctx, file, "system.posix_acl_access",
+				    acl, sizeof(acl), 0, &as_root);
+	case 14:
+		return fs->setxattr(fs->ctx, file, "user.dynfs.policy", "one",
+				    3, 0, &as_root);
+	case 15:
+		return fs->mkdir(fs->ctx, with_acl, "n", 0707, &as_root, &a);
+	case 16:
+		return fs->setattr(fs->ctx, with_acl, 1, &in, &a);
+	case 17:
+		return fs->removexattr(fs->ctx, with_acl,
+				       "system.posix_acl_default");
 	default:
 		return 1;
 	}
@@ -197,16 +242,10 @@ static void a_failed_commit_leaves_no_trace(void **state)
 	struct buf before = BUF_INIT, after = BUF_INIT;
 	struct buf shown = BUF_INIT, shown_after = BUF_INIT;
 	struct world w;
-	uint64_t file;
 
 	(void)state;
 	world_new(&w);
-	make(&w, 1, "dir", S_IFDIR | 0755);
-	make(&w, 1, "empty", S_IFDIR | 0755);
-	make(&w, 1, "other", S_IFREG | 0644);
-	file = make(&w, 1, "file", S_IFREG | 0644);
-	assert_int_equal(w.fs->setxattr(w.fs->ctx, file, "user.old", "1", 1, 0),
-			 0);
+	make_things(&w);
 	view_dump(w.fs, true, &shown);
 	all_rows(&w, &before);
 	for (int which = 0;; which++) {
@@ -242,13 +281,7 @@ static void every_operation_is_one_batch(void **state)
 		int r;
 
 		world_new(&w);
-		make(&w, 1, "dir", S_IFDIR | 0755);
-		make(&w, 1, "empty", S_IFDIR | 0755);
-		make(&w, 1, "other", S_IFREG | 0644);
-		assert_int_equal(w.fs->setxattr(w.fs->ctx,
-						make(&w, 1, "file", S_IFREG),
-						"user.old", "1", 1, 0),
-				 0);
+		make_things(&w);
 		before = double_commits(w.meta);
 		r = try_one(&w, which);
 		/* what has no name left is reclaimed at once, as a second */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tree alone, case by case: links, open files, renames, extended
- * attributes, and what is refused.
+ * The tree alone, case by case: links, open files, renames, and what is
+ * refused.
  */
 #include "driver.h"
 #include "world.h"
@@ -328,87 +328,6 @@ static void new_things_inherit_the_group_of_a_set_gid_directory(void **state)
 	assert_int_equal(a.mode, S_IFDIR | 02755);
 }
 
-static void xattrs_keep_to_their_limits(void **state)
-{
-	struct world *w = *state;
-	const struct dynfs_fs_view *fs = w->fs;
-	uint64_t file = make(w, 1, "file", S_IFREG | 0644);
-	static char value[65537];
-	char name[300] = "user.", small[4];
-	size_t len = 0;
-	int r = 0;
-
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.v", value, 65537, 0),
-			 -E2BIG);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.v", value, 65536, 0),
-			 0);
-	assert_int_equal(fs->getxattr(fs->ctx, file, "user.v", small, 4, &len),
-			 -ERANGE);
-	assert_int_equal(fs->getxattr(fs->ctx, file, "user.v", NULL, 0, &len),
-			 0);
-	assert_int_equal(len, 65536);
-	assert_int_equal(fs->listxattr(fs->ctx, file, small, 4, &len), -ERANGE);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "other.x", "", 0, 0),
-			 -EOPNOTSUPP);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.", "", 0, 0),
-			 -EOPNOTSUPP);
-	assert_int_equal(
-	    fs->setxattr(fs->ctx, file, "user.dynfs.policy", "", 0, 0),
-	    -EOPNOTSUPP);
-	assert_int_equal(
-	    fs->getxattr(fs->ctx, file, "user.dynfs.policy", small, 4, &len),
-	    -ENODATA);
-	assert_int_equal(
-	    fs->setxattr(fs->ctx, file, "system.posix_acl_access", "", 0, 0),
-	    -EOPNOTSUPP);
-	memset(name + 5, 'n', 251);
-	assert_int_equal(fs->setxattr(fs->ctx, file, name, "", 0, 0), -ERANGE);
-	name[255] = 0;
-	for (unsigned i = 0; !r; i++) {
-		(void)snprintf(name + 251, 5, "%04u", i % 10000);
-		r = fs->setxattr(fs->ctx, file, name, "", 0, 0);
-	}
-	assert_int_equal(r, -ENOSPC);
-	assert_int_equal(fs->listxattr(fs->ctx, file, value, 65536, &len), 0);
-	assert_true(len > 65000);
-	/* a name that is there may still change its value */
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.v", "1", 1, 2), 0);
-}
-
-static int get_caps(struct world *w, uint64_t ino)
-{
-	char value[8];
-	size_t len;
-
-	return w->fs->getxattr(w->fs->ctx, ino, "security.capability", value,
-			       sizeof(value), &len);
-}
-
-static void what_is_absent_is_remembered_until_it_is_set(void **state)
-{
-	struct world *w = *state;
-	const struct dynfs_fs_view *fs = w->fs;
-	uint64_t file = make(w, 1, "file", S_IFREG | 0644);
-	struct inode *in;
-
-	assert_int_equal(get_caps(w, file), -ENODATA);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.x", "1", 1, 0), 0);
-	double_evict(w->files);
-	assert_int_equal(inode_get(w->files, file, &in), 0);
-	assert_int_equal(atomic_load(&in->marks), 0);
-	assert_int_equal(get_caps(w, file), -ENODATA);
-	assert_int_equal(atomic_load(&in->marks), MARK_NO_CAPS);
-	assert_int_equal(
-	    fs->setxattr(fs->ctx, file, "security.capability", "1", 1, 0), 0);
-	assert_int_equal(get_caps(w, file), 0);
-	assert_int_equal(fs->removexattr(fs->ctx, file, "security.capability"),
-			 0);
-	assert_int_equal(fs->removexattr(fs->ctx, file, "user.x"), 0);
-	assert_int_equal(get_caps(w, file), -ENODATA);
-	assert_true(atomic_load(&in->marks) & MARK_NO_XATTR);
-	inode_put(in);
-}
-
 static void a_full_pool_makes_nothing_new_but_deletes(void **state)
 {
 	struct world *w = *state;
@@ -422,8 +341,8 @@ static void a_full_pool_makes_nothing_new_but_deletes(void **state)
 	assert_int_equal(fs->mkdir(fs->ctx, 1, "d", 0755, &as_root, &a),
 			 -ENOSPC);
 	assert_int_equal(fs->link(fs->ctx, file, 1, "l", &a), -ENOSPC);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.x", "", 0, 0),
-			 -ENOSPC);
+	assert_int_equal(
+	    fs->setxattr(fs->ctx, file, "user.x", "", 0, 0, &as_root), -ENOSPC);
 	assert_int_equal(fs->statfs(fs->ctx, &s), 0);
 	assert_int_equal(s.avail_bytes, 0);
 	assert_int_equal(s.free_bytes, 1 << 20);
@@ -452,8 +371,8 @@ static void a_read_only_tree_changes_nothing(void **state)
 	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "x", 0), -EROFS);
 	assert_int_equal(fs->link(fs->ctx, file, 1, "x", &a), -EROFS);
 	assert_int_equal(fs->setattr(fs->ctx, file, 1, &set, &a), -EROFS);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.x", "", 0, 0),
-			 -EROFS);
+	assert_int_equal(
+	    fs->setxattr(fs->ctx, file, "user.x", "", 0, 0, &as_root), -EROFS);
 	assert_int_equal(fs->removexattr(fs->ctx, file, "user.x"), -EROFS);
 	assert_int_equal(fs->open(fs->ctx, file, O_RDWR, &open), -EROFS);
 	assert_int_equal(write_some(w, file, NULL, 0, 1), -EROFS);
@@ -513,8 +432,6 @@ int main(void)
 		WITH_WORLD(files_that_were_left_open_are_closed),
 		WITH_WORLD(a_directory_can_not_move_below_itself),
 		WITH_WORLD(new_things_inherit_the_group_of_a_set_gid_directory),
-		WITH_WORLD(xattrs_keep_to_their_limits),
-		WITH_WORLD(what_is_absent_is_remembered_until_it_is_set),
 		WITH_WORLD(a_full_pool_makes_nothing_new_but_deletes),
 		WITH_WORLD(a_read_only_tree_changes_nothing),
 		WITH_WORLD(odd_names_are_refused),

@@ -71,7 +71,8 @@ static void times_move_as_on_ext4(void **state)
 	assert_int_equal(fs->setattr(fs->ctx, file, DYNFS_SET_SIZE, &set, &a),
 			 0);
 	MOVED(f, file, CTIME | MTIME);
-	assert_int_equal(fs->setxattr(fs->ctx, file, "user.x", "", 0, 0), 0);
+	assert_int_equal(
+	    fs->setxattr(fs->ctx, file, "user.x", "", 0, 0, &as_root), 0);
 	MOVED(f, file, CTIME);
 	assert_int_equal(fs->removexattr(fs->ctx, file, "user.x"), 0);
 	MOVED(f, file, CTIME);

@@ -44,11 +44,16 @@ struct dynfs_attr {
 	struct dynfs_time atime, mtime, ctime, btime;
 };
 
-/* who asks: new objects belong to them */
+/* Who asks: new objects belong to them.  uid 0 is root and may do anything. */
 struct dynfs_caller {
 	uint32_t uid, gid;
 	uint32_t pid;
 	uint32_t umask;
+	/*
+	 * Is the caller in that group by a supplementary one?  Asked only where
+	 * it decides, for the answer costs.  NULL: gid is all there is.
+	 */
+	int (*in_group)(const struct dynfs_caller *who, uint32_t gid);
 };
 
 /* bits of setattr() */
@@ -205,13 +210,20 @@ struct dynfs_fs_view {
 
 	int (*statfs)(void *ctx, struct dynfs_statfs *ret);
 
+	/*
+	 * An access ACL changes the mode, a mode the ACL, and new objects take
+	 * the default ACL of their directory in place of the umask.  Names
+	 * below user.dynfs. are the pool's own; see dynfs-frontend(3).
+	 */
 	int (*setxattr)(void *ctx, uint64_t ino, const char *name,
-			const void *value, size_t len, uint32_t flags);
+			const void *value, size_t len, uint32_t flags,
+			const struct dynfs_caller *who);
 	/* -ERANGE when len is not 0 and too short; ret_len: the length. */
 	int (*getxattr)(void *ctx, uint64_t ino, const char *name, void *value,
 			size_t len, size_t *ret_len);
+	/* trusted. is listed for root only */
 	int (*listxattr)(void *ctx, uint64_t ino, char *list, size_t len,
-			 size_t *ret_len);
+			 const struct dynfs_caller *who, size_t *ret_len);
 	int (*removexattr)(void *ctx, uint64_t ino, const char *name);
 };
 
@@ -250,9 +262,10 @@ struct dynfs_frontend_ops {
 	void (*close)(void *self);
 
 	/*
-	 * Content or attributes changed behind the frontend's back: after the
-	 * loss of bytes a file is what it was before they were written.  len 0:
-	 * all from off on.  Called by a thread that holds no lock and that no
+	 * Attributes and content of len bytes (0: all) from off on changed
+	 * behind the frontend's back, for example because bytes were lost: then
+	 * a file is what it was before they were written.  off UINT64_MAX:
+	 * attributes only.  Called by a thread that holds no lock and that no
 	 * call of the view waits for, between serve() and close().  Optional.
 	 */
 	void (*changed)(void *self, uint64_t ino, uint64_t off, uint64_t len);

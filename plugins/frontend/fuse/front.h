@@ -11,6 +11,7 @@
  *	slow.c       requests that may take long
  *	gaveup.c     who does not wait for them any more
  *	reply.c      attributes in the kernel's form
+ *	groups.c     who belongs to which group
  *	mount.c      mounting, unmounting, read-ahead
  *	mountinfo.c  what is mounted where
  */
@@ -48,7 +49,9 @@ struct front {
 	char *mountpoint; /* canonical; NULL: not open */
 	struct fuse_session *session;
 	unsigned int major, minor; /* device number of the mount */
-	bool no_opendir;           /* set by init, before any request */
+	/* set by init, before any request */
+	bool no_opendir;
+	bool acl; /* the kernel heeds ACLs */
 
 	struct fuse_loop_config *loop_config;
 	pthread_t loop;
@@ -217,6 +220,9 @@ void front_entry(const struct front *f, const struct dynfs_attr *a,
 struct dynfs_caller front_caller(fuse_req_t req);
 /* 0, or -ENAMETOOLONG: the kernel lets longer names pass than a pool has. */
 int front_name(const char *name);
+
+/* groups.c: for struct dynfs_caller */
+int front_in_group(const struct dynfs_caller *who, uint32_t gid);
 
 /* mount.c */
 int front_mount(struct front *f);

@@ -144,7 +144,8 @@ static void front_changed(void *self, uint64_t ino, uint64_t off, uint64_t len)
 {
 	struct front *f = self;
 
-	/* -ENOENT: the kernel does not know it, so has nothing to forget */
+	/* -ENOENT: the kernel does not know it, so has nothing to forget; a
+	 * negative offset is for attributes only, as ours is then */
 	if (f->session)
 		(void)fuse_lowlevel_notify_inval_inode(f->session, ino,
 						       (off_t)off, (off_t)len);
@@ -181,8 +182,8 @@ static const struct dynfs_option front_options[] = {
 	{ "writeback", DYNFS_OPT_BOOL, 0, FRONT_FIELD(writeback), "false", 0, 0,
 	  NULL, "Let the kernel keep written pages and send them later.",
 	  NULL },
-	{ "acl", DYNFS_OPT_BOOL, 0, FRONT_FIELD(acl), "false", 0, 0, NULL,
-	  "Let the kernel check POSIX access control lists.", NULL },
+	{ "acl", DYNFS_OPT_BOOL, 0, FRONT_FIELD(acl), "true", 0, 0, NULL,
+	  "Let the kernel heed POSIX access control lists.", NULL },
 	{ "suid", DYNFS_OPT_BOOL, 0, FRONT_FIELD(suid), "true", 0, 0, NULL,
 	  "Honour set-user-ID and set-group-ID bits of programs.", NULL },
 	{ "dev", DYNFS_OPT_BOOL, 0, FRONT_FIELD(dev), "true", 0, 0, NULL,

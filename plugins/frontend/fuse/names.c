@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define XATTR_BYTES_MAX 65536u /* the kernel's own limit */
+#define XATTR_ACL       "system.posix_acl_"
 
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
@@ -222,9 +223,15 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 		    const char *value, size_t len, int flags)
 {
 	struct front *f = front_of(req);
+	struct dynfs_caller who = front_caller(req);
 
+	/* who sets an ACL that nobody heeds thinks that it protects */
+	if (!f->acl && !strncmp(name, XATTR_ACL, strlen(XATTR_ACL))) {
+		front_reply_err(req, -EOPNOTSUPP);
+		return;
+	}
 	front_reply_err(req, f->fs->setxattr(f->fs->ctx, ino, name, value, len,
-					     (uint32_t)flags));
+					     (uint32_t)flags, &who));
 }
 
 /* name NULL: the list of all names */
@@ -232,6 +239,7 @@ static void names_xattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			size_t len)
 {
 	struct front *f = front_of(req);
+	struct dynfs_caller who = front_caller(req);
 	size_t have = 0;
 	char *buf = NULL;
 	int err;
@@ -245,7 +253,7 @@ static void names_xattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	if (name)
 		err = f->fs->getxattr(f->fs->ctx, ino, name, buf, len, &have);
 	else
-		err = f->fs->listxattr(f->fs->ctx, ino, buf, len, &have);
+		err = f->fs->listxattr(f->fs->ctx, ino, buf, len, &who, &have);
 	if (!err && len && have > len)
 		err = -ERANGE;
 	if (err)

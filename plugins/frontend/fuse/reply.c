@@ -93,7 +93,8 @@ struct dynfs_caller front_caller(fuse_req_t req)
 	return (struct dynfs_caller){ .uid = c->uid,
 				      .gid = c->gid,
 				      .pid = (uint32_t)c->pid,
-				      .umask = c->umask };
+				      .umask = c->umask,
+				      .in_group = front_in_group };
 }
 
 int front_name(const char *name)

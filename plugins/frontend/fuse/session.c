@@ -54,7 +54,10 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 		      FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPLICIT_INVAL_DATA);
 	if (f->config.writeback)
 		session_want(conn, FUSE_CAP_WRITEBACK_CACHE);
-	if (f->config.acl)
+	/* with ACLs the umask may not count, so it is the pool that applies it */
+	f->acl = f->config.acl && (conn->capable & FUSE_CAP_POSIX_ACL) &&
+		 (conn->capable & FUSE_CAP_DONT_MASK);
+	if (f->acl)
 		session_want(conn, FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
 	f->no_opendir = conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
 }
