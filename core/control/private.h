@@ -44,6 +44,6 @@ int control_address(const char *dir, struct sockaddr_un *ret, int *ret_dirfd);
 
 /* Tables of the groups, one file each. */
 extern const struct command commands_pool[], commands_disk[], commands_extent[],
-    commands_plugin[], commands_config[];
+    commands_policy[], commands_plugin[], commands_config[];
 
 #endif

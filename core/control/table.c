@@ -11,7 +11,7 @@
 
 static const struct command *const control_groups[] = {
 	commands_pool,   commands_disk,   commands_extent,
-	commands_plugin, commands_config,
+	commands_policy, commands_plugin, commands_config,
 };
 
 #define N_GROUPS (sizeof(control_groups) / sizeof(*control_groups))

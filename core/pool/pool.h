@@ -50,6 +50,9 @@ void pool_abandon(struct pool *p);
 int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx);
 void pool_unserve(struct pool *p);
 
+/* Attributes changed on no frontend's behalf: who keeps them asks again. */
+void pool_changed(struct pool *p, uint64_t ino);
+
 /* All that was answered before the call is durable after. */
 int pool_sync(struct pool *p);
 

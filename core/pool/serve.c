@@ -124,6 +124,14 @@ int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
 	return 0;
 }
 
+void pool_changed(struct pool *p, uint64_t ino)
+{
+	for (uint32_t i = 0; i < p->n_frontends; ++i)
+		if (p->frontends[i].open)
+			reg_frontend_changed(p->frontends[i].inst, ino,
+					     UINT64_MAX, 0);
+}
+
 void pool_unserve(struct pool *p)
 {
 	struct frontend_slot *slots = p->frontends;
