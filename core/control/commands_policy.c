@@ -45,7 +45,7 @@ static int answer(struct call *c, struct inode *in, int r)
 	struct tree_policy p = { 0 };
 
 	if (r >= 0)
-		r = tree_policy_get(pool_tree(call_pool(c)), in, &p);
+		r = tree_policy_get(in, &p);
 	inode_put(in);
 	if (r == -ENODATA)
 		return fail(-EINVAL,

@@ -534,6 +534,22 @@ static int policies_pick_default(struct extents *x, const char *name,
 	return b->error;
 }
 
+/*
+ * What the config defines no more keeps its form for what has it, and while
+ * disks are away it takes the default policy's: nobody says which else.
+ */
+static void policies_retire(struct extents *x)
+{
+	for (uint32_t i = 0; i < x->n_policies; ++i) {
+		struct policy_entry *e = x->policies[i];
+
+		if (e->current || e->pub.degraded)
+			continue;
+		e->pub.degraded =
+		    e->pub.k == 1 ? &e->pub : x->default_policy->degraded;
+	}
+}
+
 int policies_start(struct extents *x, const char *default_name)
 {
 	struct policies_scan scan = { .x = x };
@@ -549,6 +565,8 @@ int policies_start(struct extents *x, const char *default_name)
 		r = policies_save(x, scan.last, &b);
 	if (r >= 0)
 		r = policies_pick_default(x, default_name, &b);
+	if (r >= 0)
+		policies_retire(x);
 	if (r >= 0 && b.n_ops && !x->readonly)
 		r = meta_commit(x->meta, &b, NULL);
 	return r;

@@ -31,14 +31,15 @@ static int reclaim_record(struct inode *in)
 	struct files *f = in->files;
 	struct key xattrs = key_xattr_ino(in->ino), key = key_inode(in->ino);
 	AUTOBATCH struct batch b;
-	int r;
+	int r = 0;
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
 	if (!in->counted.exists)
 		return 0; /* done before */
-	r = meta_scan(f->how.meta, xattrs.data, xattrs.len, NULL, 0,
-		      reclaim_xattr, &b);
+	if (!(in->rec.flags & INODE_PLAIN))
+		r = meta_scan(f->how.meta, xattrs.data, xattrs.len, NULL, 0,
+			      reclaim_xattr, &b);
 	if (r < 0)
 		return r;
 	batch_delete(&b, key.data, key.len);

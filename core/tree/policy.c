@@ -194,11 +194,10 @@ static int extents_get(struct tree *t, struct inode *in, struct buf *out)
 
 /* ---- reading ----------------------------------------------------------- */
 
-int tree_policy_get(struct tree *t, struct inode *in, struct tree_policy *ret)
+int tree_policy_get(struct inode *in, struct tree_policy *ret)
 {
 	const struct policy *p;
 
-	(void)t;
 	AUTOLOCK(&in->lock);
 	if (!may_have_policy(in->rec.mode))
 		return -ENODATA;
@@ -219,7 +218,7 @@ int own_get(struct tree *t, struct inode *in, const char *name, struct buf *out)
 		return extents_get(t, in, out);
 	if (strcmp(name, OWN_POLICY) != 0 && strcmp(name, OWN_EFFECTIVE) != 0)
 		return -ENODATA;
-	r = tree_policy_get(t, in, &p);
+	r = tree_policy_get(in, &p);
 	if (r < 0)
 		return r;
 	if (!strcmp(name, OWN_POLICY) && !p.by_hand)

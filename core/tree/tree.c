@@ -282,7 +282,8 @@ const struct dynfs_fs_view *tree_view(struct tree *t)
 int tree_make_root(struct tree *t, uint32_t uid, uint32_t gid)
 {
 	struct dynfs_time now = files_now(t->files);
-	struct inode_rec rec = { .mode = S_IFDIR | 0755,
+	struct inode_rec rec = { .flags = INODE_PLAIN,
+				 .mode = S_IFDIR | 0755,
 				 .uid = uid,
 				 .gid = gid,
 				 .nlink = 2,

@@ -51,7 +51,7 @@ struct tree_policy {
 	char name[POLICY_NAME_MAX + 1];
 	char spec[128];
 };
-int tree_policy_get(struct tree *t, struct inode *in, struct tree_policy *ret);
+int tree_policy_get(struct inode *in, struct tree_policy *ret);
 /*
  * NULL: as if it had been made now.  -EINVAL: no such policy, -ENOSPC: too few
  * disks for it, -EPERM: too dear for who asks; with a text.

@@ -53,7 +53,7 @@ policy() {
 # others than root come here
 chmod 711 "$work"
 pool_new policy
-more_policies policy 'copies3 = { copies = 3; users = ( "nobody", "@games", "1005", "no-such-user" ); }; single = { copies = 1; }; wide = { k = 8; m = 2; }; copies5 = { copies = 5; };'
+more_policies policy 'copies3 = { copies = 3; users = ( "nobody", "@games", "1005", "no-such-user" ); }; single = { copies = 1; }; wide = { k = 8; m = 2; }; copies5 = { copies = 5; }; thin = { k = 4; m = 1; };'
 pool_start policy
 m=$work/policy.mnt
 
@@ -96,7 +96,7 @@ refused 'not permitted' setfattr -n user.dynfs.policy.effective -v x "$m/f"
 refused 'not permitted' setfattr -x user.dynfs.extents "$m/f"
 refused 'Invalid arg' setfattr -n user.dynfs.color -v x "$m/f"
 refused 'Invalid arg' policy copies4 "$m/f"
-grep -q 'policy of /f stays: there is no policy "copies4"; there are ec42, copies3, single, wide, copies5$' \
+grep -q 'policy of /f stays: there is no policy "copies4"; there are ec42, copies3, single, wide, copies5, thin$' \
 	"$work/policy.log" || die "the log does not list the policies"
 sleep 1.1
 refused 'No space' policy wide "$m/f"
@@ -175,6 +175,30 @@ head -c 1M /dev/urandom >"$m/d/late"
 sync "$m/d/late"
 "$dynfs" extent list -c "$work/policy.conf" d/late | grep -q 'replica:3' ||
 	die "new files after a restart"
+
+say "a policy that the config defines no more goes on for what has it"
+mkdir "$m/old"
+policy thin "$m/old"
+pool_stop policy
+sed -i 's/ thin = {[^}]*};//' "$work/policy.conf"
+pool_start policy
+is "$m/old" thin thin
+refused 'Invalid arg' policy thin "$m/open"
+head -c 1M /dev/urandom >"$m/old/late"
+sync "$m/old/late"
+"$dynfs" extent list -c "$work/policy.conf" old/late |
+	grep -q 'erasure:4+1' || die "it is stored otherwise"
+pool_stop policy
+# four of six are left; it wants five
+mv "$work/policy/disk5" "$work/away5"
+mv "$work/policy/disk6" "$work/away6"
+pool_start policy
+head -c 1M /dev/urandom >"$m/old/later"
+sync "$m/old/later" || die "nothing can be written while disks are away"
+pool_stop policy
+mv "$work/away5" "$work/policy/disk5"
+mv "$work/away6" "$work/policy/disk6"
+pool_start policy
 
 say "health, with a disk that is gone"
 is "$m/f" - copies3

@@ -5,6 +5,7 @@
  */
 #include "check.h"
 
+#include <base/le.h>
 #include <meta/keys.h>
 
 #include <errno.h>
@@ -22,7 +23,7 @@ struct seen {
 	uint64_t ino, parent, stored;
 	uint32_t mode, nlink, uid, gid;
 	uint32_t names, parents, subdirs;
-	bool intent;
+	bool intent, plain;
 };
 
 struct check {
@@ -50,7 +51,8 @@ static int add_inode(void *ctx, const void *key, size_t key_len,
 				       .mode = r.mode,
 				       .nlink = r.nlink,
 				       .uid = r.uid,
-				       .gid = r.gid };
+				       .gid = r.gid,
+				       .plain = r.flags & INODE_PLAIN };
 	assert_int_equal(rd_end(&rd), 0);
 	return 0;
 }
@@ -147,6 +149,39 @@ static int add_intent(void *ctx, const void *key, size_t key_len,
 	return 0;
 }
 
+/* The group bits of the mode are the mask, where there is an access ACL. */
+static void check_acl(const struct seen *in, const uint8_t *acl, size_t len)
+{
+	bool mask = false;
+
+	assert_true(len > 4 && (len - 4) % 8 == 0);
+	for (const uint8_t *e = acl + 4; e < acl + len; e += 8)
+		if (get_le16(e) == 0x10) {
+			assert_int_equal(get_le16(e + 2), in->mode >> 3 & 7);
+			mask = true;
+		}
+	assert_true(mask);
+}
+
+static int add_xattr(void *ctx, const void *key, size_t key_len,
+		     const void *value, size_t value_len)
+{
+	static const char access[] = "system.posix_acl_access";
+	struct check *c = (struct check *)ctx;
+	const char *name = (const char *)key + 13;
+	struct rd rd = rd_of(key, key_len);
+	const struct seen *in;
+
+	(void)rd_bytes(&rd, 5);
+	in = find(c, rd64be(&rd));
+	assert_int_equal(rd_error(&rd), 0);
+	assert_false(in->plain);
+	if (key_len - 13 == strlen(access) &&
+	    memcmp(name, access, strlen(access)) == 0)
+		check_acl(in, (const uint8_t *)value + 1, value_len - 1);
+	return 0;
+}
+
 static void check_inode(const struct check *c, const struct seen *in)
 {
 	const struct seen *up = in;
@@ -215,6 +250,7 @@ void check_names(struct meta *m)
 	assert_false(c.last_dead);
 	scan(&c, 'P', add_parent);
 	scan(&c, 'O', add_intent);
+	scan(&c, 'X', add_xattr);
 	for (size_t i = 0; i < c.n; i++)
 		check_inode(&c, &c.of[i]);
 	for (uint32_t id = 0; id < N_IDS; id++) {

@@ -584,7 +584,7 @@ static void dear_policies_are_for_those_who_may(void **state)
 	}
 	assert_int_equal(set(w, file, POLICY, "three"), 0);
 	assert_int_equal(inode_get(w->files, file, &in), 0);
-	assert_int_equal(tree_policy_get(w->tree, in, &p), 0);
+	assert_int_equal(tree_policy_get(in, &p), 0);
 	assert_string_equal(p.name, "three");
 	assert_string_equal(p.spec, "replica:3");
 	assert_true(p.by_hand);
