@@ -378,6 +378,50 @@ static void a_default_acl_takes_the_place_of_the_umask(void **state)
 	w->fs->forget(w->fs->ctx, a.ino, 1);
 }
 
+/* The entries of acl_of(7) in another order, some of them, or twice. */
+static struct acl_text acl_from(const char *order)
+{
+	struct acl_text good = acl_of(7), a;
+
+	acl_start(&a);
+	for (const char *c = order; *c; c++) {
+		memcpy(a.data + a.len, good.data + 4 + 8 * (*c - '0'), 8);
+		a.len += 8;
+	}
+	return a;
+}
+
+static void acls_want_each_entry_in_its_place(void **state)
+{
+	static const char *const bad[] = {
+		"1234",  "0134",  "0124",  "0123",  "0",     "00234", "02234",
+		"02334", "02344", "10234", "02134", "01324", "43210",
+	};
+	static const char *const fine[] = { "01234", "011234", "0234", "024" };
+	struct world *w = *state;
+	uint64_t dir = make(w, 1, "dir", S_IFDIR | 0750);
+	struct acl_text a;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		a = acl_from(bad[i]);
+		assert_int_equal(set_acl(w, dir, DEFAULT, &a), -EINVAL);
+		assert_int_equal(set_acl(w, dir, ACCESS, &a), -EINVAL);
+	}
+	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+		a = acl_from(fine[i]);
+		assert_int_equal(set_acl(w, dir, DEFAULT, &a), 0);
+		has_acl(w, dir, DEFAULT, &a);
+	}
+	a = acl_of(8);
+	assert_int_equal(set_acl(w, dir, DEFAULT, &a), -EINVAL);
+	a = acl_of(7);
+	put_le32(a.data + 4 + 8 + 4, UINT32_MAX);
+	assert_int_equal(set_acl(w, dir, DEFAULT, &a), -EINVAL);
+	a = acl_of(7);
+	put_le16(a.data + 4 + 8, 3);
+	assert_int_equal(set_acl(w, dir, DEFAULT, &a), -EINVAL);
+}
+
 static void acls_that_are_none_are_refused(void **state)
 {
 	struct world *w = *state;
@@ -633,6 +677,7 @@ int main(void)
 		WITH_WORLD(no_acl_costs_nothing_at_a_create),
 		WITH_WORLD(an_access_acl_and_the_mode_keep_in_step),
 		WITH_WORLD(a_default_acl_takes_the_place_of_the_umask),
+		WITH_WORLD(acls_want_each_entry_in_its_place),
 		WITH_WORLD(acls_that_are_none_are_refused),
 		WITH_WORLD(a_damaged_acl_is_seen_and_can_be_taken_away),
 		WITH_WORLD(set_gid_stays_with_who_could_have_set_it),
