@@ -255,7 +255,7 @@ struct files_how parts_files(const struct pool_how *how, struct pool *p)
 		.flush_ns = 1000000000,
 		.readonly = p->readonly,
 		.rest = pool_rest,
-		.changed = pool_changed,
+		.changed = pool_lost,
 		.ctx = p,
 	};
 }

@@ -57,7 +57,7 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 struct files_how parts_files(const struct pool_how *how, struct pool *p);
 
 /* serve.c: for struct files_how */
-void pool_changed(void *ctx, uint64_t ino);
+void pool_lost(void *ctx, uint64_t ino);
 
 /* hints.c */
 int hints_add(struct pool_parts *parts, const struct pool_how *how);

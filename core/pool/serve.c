@@ -58,16 +58,24 @@ static int serve_one(struct pool *p, const struct conf_plugin *c,
 	return r;
 }
 
-/* The kernel keeps pages, and must not show what was lost as if it were there. */
-void pool_changed(void *ctx, uint64_t ino)
+static void serve_changed(struct pool *p, uint64_t ino, uint64_t off)
 {
-	struct pool *p = (struct pool *)ctx;
-
 	(void)pthread_rwlock_rdlock(&p->serving);
 	for (uint32_t i = 0; i < p->n_frontends; ++i)
 		if (p->frontends[i].serves)
-			reg_frontend_changed(p->frontends[i].inst, ino, 0, 0);
+			reg_frontend_changed(p->frontends[i].inst, ino, off, 0);
 	(void)pthread_rwlock_unlock(&p->serving);
+}
+
+/* The kernel keeps pages, and must not show what was lost as if it were there. */
+void pool_lost(void *ctx, uint64_t ino)
+{
+	serve_changed((struct pool *)ctx, ino, 0);
+}
+
+void pool_changed(struct pool *p, uint64_t ino)
+{
+	serve_changed(p, ino, UINT64_MAX);
 }
 
 /*
@@ -122,14 +130,6 @@ int pool_serve(struct pool *p, void (*ended)(void *ctx, int err), void *ctx)
 			return r; /* the caller closes the pool */
 	}
 	return 0;
-}
-
-void pool_changed(struct pool *p, uint64_t ino)
-{
-	for (uint32_t i = 0; i < p->n_frontends; ++i)
-		if (p->frontends[i].open)
-			reg_frontend_changed(p->frontends[i].inst, ino,
-					     UINT64_MAX, 0);
 }
 
 void pool_unserve(struct pool *p)
