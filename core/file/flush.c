@@ -79,6 +79,7 @@ static int rewrite_shown(struct inode *in, struct content *c, struct chunk *k,
 	r = read_slice(in, of, s->off - of->off, s->len, data);
 	if (r < 0)
 		return r;
+	atomic_store(&c->guess, true); /* one that it joins has them twice */
 	/* newer bytes win: put the old ones only where no run is */
 	list_init(&newer);
 	for (uint32_t at = s->off; at < s->off + s->len;) {
@@ -439,6 +440,7 @@ static int commit_slice(struct flush *g, struct item *it)
 	if (r >= 0)
 		r = drop_hidden(it->in, k, &g->batch);
 	it->in->rec.stored += map_stored(&k->map) - before;
+	run_count(it->in->content, it->run, true);
 	chunk_weigh(g->f, it->in->content, k);
 	return r;
 }

@@ -349,6 +349,8 @@ void inode_undo(struct inode *in, const struct before *was)
 
 void inode_attr(struct inode *in, struct dynfs_attr *ret)
 {
+	struct content *c = content_of(in);
+
 	AUTOLOCK(&in->lock);
 	*ret = (struct dynfs_attr){
 		.ino = in->ino,
@@ -365,6 +367,10 @@ void inode_attr(struct inode *in, struct dynfs_attr *ret)
 		.ctime = in->rec.ctime,
 		.btime = in->rec.btime,
 	};
+	if (!c)
+		return;
+	ret->stored_bytes += atomic_load(&c->pending);
+	ret->unsettled = atomic_load(&c->guess);
 }
 
 const struct policy *inode_policy(struct inode *in)

@@ -34,7 +34,8 @@ struct run {
 	struct chunk *chunk;
 	uint32_t off, len; /* in the chunk */
 	bool flushing;
-	bool moves; /* all of its bytes are in slices, too */
+	bool moves;       /* all of its bytes are in slices, too */
+	uint32_t counted; /* bytes of it in content.pending */
 	uint64_t born_ns;
 	uint64_t sequence; /* of its slice, while flushing */
 	struct space at;   /* owned */
@@ -102,6 +103,9 @@ struct content {
 	struct list runs;         /* struct run, oldest first */
 	/* capacity of the runs; the queue looks at it without a lock */
 	atomic_uint_fast64_t run_bytes;
+	/* what the runs will add to what is stored; getattr asks for both */
+	atomic_uint_fast64_t pending;
+	atomic_bool guess;  /* some lie over slices: it will be less */
 	uint64_t map_bytes; /* weight of the chunks */
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
@@ -312,6 +316,8 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 	      uint32_t off, const void *data, uint32_t len, uint64_t born_ns,
 	      bool *ret_full);
 void run_free(struct files *f, struct content *c, struct run *r);
+/* Its bytes are what content.pending counts, unless slices have them. */
+void run_count(struct content *c, struct run *r, bool in_slices);
 /* Is there what nothing else holds? */
 bool runs_matter(const struct content *c);
 /* All that waits to be stored; what is lost.  content.flush is held too. */

@@ -17,11 +17,21 @@
 
 #define RUN_COST 1024u /* what it keeps in memory beside its bytes */
 
+void run_count(struct content *c, struct run *r, bool in_slices)
+{
+	uint32_t n = in_slices || r->moves ? 0 : r->len;
+
+	atomic_fetch_add(&c->pending, (uint64_t)n - r->counted);
+	r->counted = n;
+}
+
 void run_free(struct files *f, struct content *c, struct run *r)
 {
+	run_count(c, r, true);
 	list_remove(&r->link);
 	list_remove(&r->in_chunk);
-	c->n_runs--;
+	if (!--c->n_runs)
+		atomic_store(&c->guess, false);
 	c->run_bytes -= r->at.cap;
 	dirty_sub(f, RUN_COST + r->at.cap);
 	space_free(f, &r->at);
@@ -181,6 +191,7 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 	run_gather(f, c, r, off, off + len);
 	memcpy(r->at.data + (off - r->off), data, len);
 	r->moves = r->moves && !born_ns;
+	run_count(c, r, false);
 	*ret_full = r->len == f->how.extent_bytes;
 	return 0;
 }
@@ -193,10 +204,12 @@ void runs_cut(struct files *f, struct content *c, struct chunk *k, uint32_t off)
 
 		if (r->flushing || r->off + r->len <= off)
 			continue;
-		if (r->off >= off)
+		if (r->off >= off) {
 			run_free(f, c, r);
-		else
-			r->len = off - r->off;
+			continue;
+		}
+		r->len = off - r->off;
+		run_count(c, r, false);
 	}
 }
 
@@ -223,4 +236,5 @@ void run_unflush(struct files *f, struct content *c, struct run *r)
 		run_free(f, c, newer);
 	}
 	r->flushing = false;
+	run_count(c, r, false);
 }

@@ -327,6 +327,8 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 		return r;
 	}
 	cut_runs(in, c, size);
+	if (c->n_runs)
+		atomic_store(&c->guess, true);
 	r = cut_rest(in, c);
 	if (r < 0) {
 		log_warn("file",

@@ -71,6 +71,8 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 	if (off > FILE_SIZE_MAX - len)
 		return -EFBIG;
 	from = off;
+	if (from < in->rec.size)
+		atomic_store(&c->guess, true);
 	for (uint32_t i = 0; i < n_iov && r >= 0; ++i)
 		r = write_bytes(in, c, &off, (const uint8_t *)iov[i].iov_base,
 				iov[i].iov_len, &ready);

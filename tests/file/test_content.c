@@ -250,12 +250,48 @@ static void a_large_cut_goes_in_steps_and_counts_what_is_left(void **state)
 	inode_put(in);
 }
 
+static void what_is_not_stored_yet_is_counted(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct dynfs_attr a;
+
+	assert_int_equal(rig_write(in, 0, 5000, 1), 0);
+	assert_int_equal(rig_write(in, 5000, CHUNK, 1), 0);
+	for (int pass = 0; pass < 2; pass++) {
+		inode_attr(in, &a);
+		assert_int_equal(a.stored_bytes, 5000 + CHUNK);
+		assert_false(a.unsettled);
+		assert_int_equal(file_settle(in), 0);
+	}
+	/* how much of it is new shows when it is stored */
+	assert_int_equal(rig_write(in, 100, 1000, 2), 0);
+	inode_attr(in, &a);
+	assert_true(a.stored_bytes >= 5000 + CHUNK);
+	assert_true(a.unsettled);
+	assert_int_equal(file_settle(in), 0);
+	inode_attr(in, &a);
+	assert_int_equal(a.stored_bytes, 5000 + CHUNK);
+	assert_false(a.unsettled);
+	/* what is cut before it was stored counts no more */
+	assert_int_equal(rig_write(in, 5000 + CHUNK, 3000, 1), 0);
+	assert_int_equal(file_truncate(in, 1000), 0);
+	inode_attr(in, &a);
+	assert_int_equal(a.stored_bytes, 1000);
+	assert_int_equal(rig_write(in, 1000, 10, 1), 0);
+	assert_int_equal(file_truncate(in, 0), 0);
+	inode_attr(in, &a);
+	assert_int_equal(a.stored_bytes, 0);
+	inode_put(in);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_read_is_short_at_the_end_only),
+		TEST(what_is_not_stored_yet_is_counted),
 		TEST(what_was_never_written_reads_as_zeros),
 		TEST(cut_bytes_never_come_back),
 		TEST(dirty_bytes_lie_over_slices),

@@ -42,6 +42,8 @@ struct dynfs_attr {
 	uint32_t uid, gid;
 	uint64_t rdev;
 	struct dynfs_time atime, mtime, ctime, btime;
+	uint32_t
+	    unsettled; /* stored_bytes is a guess: ask again, keep it not */
 };
 
 /* Who asks: new objects belong to them.  uid 0 is root and may do anything. */

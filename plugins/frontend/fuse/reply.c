@@ -48,13 +48,18 @@ void front_stat(const struct dynfs_attr *a, struct stat *ret)
 	};
 }
 
+static double reply_timeout(const struct front *f, const struct dynfs_attr *a)
+{
+	return a->unsettled ? 0 : (double)f->config.attr_timeout;
+}
+
 void front_entry(const struct front *f, const struct dynfs_attr *a,
 		 struct fuse_entry_param *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->ino = a->ino;
 	ret->generation = a->generation;
-	ret->attr_timeout = (double)f->config.attr_timeout;
+	ret->attr_timeout = reply_timeout(f, a);
 	ret->entry_timeout = (double)f->config.entry_timeout;
 	front_stat(a, &ret->attr);
 }
@@ -82,8 +87,7 @@ void front_reply_attr(fuse_req_t req, int err, const struct dynfs_attr *a)
 		return;
 	}
 	front_stat(a, &st);
-	(void)fuse_reply_attr(req, &st,
-			      (double)front_of(req)->config.attr_timeout);
+	(void)fuse_reply_attr(req, &st, reply_timeout(front_of(req), a));
 }
 
 struct dynfs_caller front_caller(fuse_req_t req)
