@@ -199,7 +199,7 @@ void view_flush(void *ctx, struct dynfs_file *file,
 		const struct dynfs_call *call)
 {
 	AUTOTARGET struct target g = { NULL, NULL };
-	int r = target_get(ctx, file->ino, file, O_ACCMODE, &g);
+	int r = target_get(ctx, file->ino, file, UNFIT_NONE, &g);
 
 	if (!r && (atomic_load(&g.in->marks) & MARK_SETTLE))
 		r = file_settle(g.in);
@@ -226,7 +226,7 @@ void view_fsync(void *ctx, uint64_t ino, struct dynfs_file *file, int data_only,
 {
 	const struct tree *t = ctx;
 	AUTOTARGET struct target g = { NULL, NULL };
-	int r = target_get(t, ino, file, O_ACCMODE, &g);
+	int r = target_get(t, ino, file, UNFIT_NONE, &g);
 
 	if (r < 0)
 		(void)call->done(call->ctx, r); /* no loss is told */

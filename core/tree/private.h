@@ -272,9 +272,10 @@ struct target {
 	struct inode *in;
 	struct open_file *file; /* through which it came; NULL: in was got */
 };
+#define UNFIT_NONE UINT32_MAX
 /*
  * Of an open file, or by number (file NULL).  -EBADF: the file is of another
- * inode, or opened with access unfit (O_ACCMODE itself: none is).
+ * inode, or opened with access unfit, which is one of open(2) or UNFIT_NONE.
  */
 int target_get(const struct tree *t, uint64_t ino, struct dynfs_file *file,
 	       uint32_t unfit, struct target *ret);
