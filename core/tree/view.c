@@ -71,7 +71,7 @@ static int read_into(struct tree *t, uint64_t ino, struct dynfs_file *file,
 	if (!r)
 		r = file_read(g.in, off, to->iov_len, to->iov_base,
 			      &to->iov_len);
-	if (!r)
+	if (!r && !(file && file->flags & O_NOATIME))
 		inode_accessed(t, g.in);
 	return r;
 }
