@@ -60,12 +60,22 @@ struct conf_policy {
 	struct conf_place place;
 };
 
+/* Which reads move the time of last access; the words of mount(8). */
+enum conf_atime {
+	CONF_ATIME_RELATIVE, /* when it is older than a change, or than a day */
+	CONF_ATIME_STRICT,   /* each */
+	CONF_ATIME_FILES,    /* as the first, but for directories */
+	CONF_ATIME_NONE,
+};
+const char *conf_atime_word(enum conf_atime atime);
+
 struct conf_pool {
 	const char *name;
 	const char *dir;        /* absolute; what relative paths begin at */
 	const char *mountpoint; /* absolute, or NULL */
 	uint64_t extent_bytes;
 	int32_t create, readonly;
+	int32_t atime; /* enum conf_atime */
 	struct conf_disk *disks;
 	size_t n_disks;
 };

@@ -23,6 +23,19 @@ static const char *const keys_levels[] = {
 	NULL,
 };
 
+static const char *const keys_atime[] = {
+	[CONF_ATIME_RELATIVE] = "relatime",
+	[CONF_ATIME_STRICT] = "strictatime",
+	[CONF_ATIME_FILES] = "nodiratime",
+	[CONF_ATIME_NONE] = "noatime",
+	NULL,
+};
+
+const char *conf_atime_word(enum conf_atime atime)
+{
+	return keys_atime[atime];
+}
+
 #define AT(type, member)                                                       \
 	.offset = (uint32_t)offsetof(struct type, member),                     \
 	.width = (uint32_t)sizeof(((struct type *)0)->member)
@@ -76,6 +89,10 @@ static const struct conf_key keys[] = {
 	KEY("pool", CONF_VALUE, .name = "readonly", .type = DYNFS_OPT_BOOL,
 	    AT(conf_pool, readonly), .def = "false",
 	    .help = "Write nothing to any disk"),
+	KEY("pool", CONF_VALUE, .name = "atime", .type = DYNFS_OPT_ENUM,
+	    AT(conf_pool, atime), .def = "relatime", .choices = keys_atime,
+	    .help = "Which reads move the time of last access: those after a "
+		    "change or a day, each, none of directories, none"),
 	KEY("pool", CONF_DISKS, .name = "disks", AT(conf_pool, disks),
 	    .help = "The disks of the pool"),
 

@@ -5,6 +5,7 @@
 #include <base/fail.h>
 #include <errno.h>
 #include <pool/pool.h>
+#include <string.h>
 #include <unistd.h>
 
 #define STATUS_EVENTS 16u
@@ -189,6 +190,44 @@ static int sync_run(struct call *c)
 	return pool_sync(call_pool(c));
 }
 
+/* The words of mount(8) for one thing; absent: as the configuration says. */
+static int remount_atime(struct call *c, enum conf_atime *ret)
+{
+	const char *word = call_string(c, "atime");
+
+	*ret = (enum conf_atime)pool_conf(call_pool(c))->pool.atime;
+	for (unsigned i = 0; word; ++i) {
+		if (i > CONF_ATIME_NONE)
+			return fail(-EINVAL,
+				    "\"%s\" is no way to keep access times: "
+				    "relatime, strictatime, nodiratime or "
+				    "noatime",
+				    word);
+		*ret = (enum conf_atime)i;
+		if (!strcmp(word, conf_atime_word(*ret)))
+			break;
+	}
+	return 0;
+}
+
+static int remount_run(struct call *c)
+{
+	enum conf_atime atime;
+	int r = remount_atime(c, &atime);
+
+	return r < 0 ? r
+		     : pool_remount(call_pool(c), call_flag(c, "readonly"),
+				    atime);
+}
+
+static const struct command_arg remount_args[] = {
+	{ "readonly", ARG_FLAG, 0, NULL,
+	  "store what was written, and take no more changes" },
+	{ "atime", ARG_STRING, 0, "HOW",
+	  "relatime, strictatime, nodiratime or noatime" },
+	{ 0 },
+};
+
 static int quit_run(struct call *c)
 {
 	(void)json_object_set_new(call_reply(c), "pid", json_integer(getpid()));
@@ -200,6 +239,8 @@ const struct command commands_pool[] = {
 	  status_run },
 	{ "sync", NULL, "put everything that was written on the disks",
 	  COMMAND_DAEMON, NULL, NULL, sync_run },
+	{ "remount", NULL, "take changes, or none, from now on", COMMAND_DAEMON,
+	  remount_args, NULL, remount_run },
 	{ "quit", NULL, "end the daemon (see umount, which also waits)",
 	  COMMAND_DAEMON, NULL, NULL, quit_run },
 	{ 0 },

@@ -178,5 +178,7 @@ struct files_status {
 	uint64_t memory_bytes;
 };
 void files_status(struct files *f, struct files_status *ret);
+/* How many inodes are open for writing. */
+uint64_t files_writers(struct files *f);
 
 #endif

@@ -145,6 +145,18 @@ void files_abandon(struct files *f)
 	files_destroy(f);
 }
 
+uint64_t files_writers(struct files *f)
+{
+	uint64_t n = 0;
+
+	AUTOLOCK(&f->lock);
+	for (struct hnode *h = hmap_iter(&f->inodes, NULL); h;
+	     h = hmap_iter(&f->inodes, h))
+		n += atomic_load(
+			 &container_of(h, struct inode, node)->writers) > 0;
+	return n;
+}
+
 void files_status(struct files *f, struct files_status *ret)
 {
 	struct files_status s = { 0 };

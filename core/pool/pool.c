@@ -18,6 +18,7 @@
 #include <registry/frontend.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void pool_closing(void *ctx, struct batch *b)
 {
@@ -76,6 +77,18 @@ static int pool_open_meta(struct pool *p, bool create)
 	return meta_open(&how, &p->meta);
 }
 
+static enum tree_atime pool_atime(int32_t atime)
+{
+	static const enum tree_atime how[] = {
+		[CONF_ATIME_RELATIVE] = TREE_ATIME_RELATIVE,
+		[CONF_ATIME_STRICT] = TREE_ATIME_STRICT,
+		[CONF_ATIME_FILES] = TREE_ATIME_FILES,
+		[CONF_ATIME_NONE] = TREE_ATIME_NONE,
+	};
+
+	return how[atime];
+}
+
 static int pool_open_upper(struct pool *p, bool create)
 {
 	struct files_how files = parts_files(&p->how, p);
@@ -83,7 +96,8 @@ static int pool_open_upper(struct pool *p, bool create)
 				 .files = NULL,
 				 .extents = p->extents,
 				 .disks = p->disks,
-				 .readonly = p->readonly };
+				 .readonly = p->readonly,
+				 .atime = pool_atime(p->how.conf->pool.atime) };
 	int r = extents_start(p->extents, p->meta,
 			      p->how.conf->policies.default_name);
 
@@ -392,7 +406,66 @@ const char *pool_name(struct pool *p)
 
 bool pool_readonly(struct pool *p)
 {
-	return p->readonly;
+	return p->readonly || atomic_load(&p->halted);
+}
+
+/*
+ * A frontend may tell of a close later than whoever closed knows of it.  No
+ * flag is set meanwhile: if it is a writer after all, nothing happened to it.
+ */
+static void pool_await_closes(struct pool *p)
+{
+	struct timespec pause = { .tv_nsec = 10000000 };
+
+	for (int i = 0; i < 100 && files_writers(p->files); ++i)
+		(void)nanosleep(&pause, NULL); /* sooner does no harm */
+}
+
+/*
+ * The flag first, then the look and the sync: what comes after the flag is
+ * refused, what came before is seen.
+ */
+static int pool_halt(struct pool *p)
+{
+	uint64_t writers;
+	int r;
+
+	pool_await_closes(p);
+	tree_set_readonly(p->tree, true);
+	writers = files_writers(p->files);
+	if (writers)
+		r = fail(-EBUSY, "%llu file%s open for writing",
+			 (unsigned long long)writers,
+			 writers == 1 ? " is" : "s are");
+	else
+		r = files_sync(p->files);
+	if (r < 0)
+		tree_set_readonly(p->tree, false);
+	else
+		atomic_store(&p->halted, true);
+	return r;
+}
+
+int pool_remount(struct pool *p, bool readonly, enum conf_atime atime)
+{
+	int r = 0;
+
+	AUTOLOCK(&p->member_lock);
+	if (!readonly && p->readonly)
+		return fail(-EROFS,
+			    "pool '%s' was opened for reading only: unmount it "
+			    "and mount it for writing",
+			    pool_name(p));
+	if (readonly && !pool_readonly(p))
+		r = pool_halt(p);
+	if (r < 0)
+		return r;
+	if (!readonly) {
+		atomic_store(&p->halted, false);
+		tree_set_readonly(p->tree, false);
+	}
+	tree_set_atime(p->tree, pool_atime(atime));
+	return 0;
 }
 
 int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
@@ -408,7 +481,7 @@ int pool_disk_add(struct pool *p, const char *path, uint64_t limit_bytes,
 	};
 	int r;
 
-	if (p->readonly)
+	if (pool_readonly(p))
 		return fail(-EROFS, "the pool is open for reading only");
 	r = disks_add(p->disks, &e, ret_id);
 	if (r >= 0) {
@@ -422,11 +495,11 @@ int pool_disk_fail(struct pool *p, struct disk *k)
 {
 	int r;
 
-	if (p->readonly)
+	AUTOLOCK(&p->member_lock);
+	if (pool_readonly(p))
 		return fail(-EROFS, "the pool is open for reading only");
 	if (atomic_load(&k->state) == MEMBER_FAILED)
 		return 0;
-	AUTOLOCK(&p->member_lock);
 	r = disks_may_fail(p->disks, k->id);
 	if (r >= 0)
 		r = meta_leave(p->meta, k);

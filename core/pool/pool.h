@@ -17,6 +17,9 @@ struct pool_how {
 	const struct dynfs_os *os;
 	bool readonly;
 	bool force_rollback;
+	/* For a frontend that mounts; see struct dynfs_frontend_env. */
+	const char *mount_source;
+	uint64_t mount_flags;
 };
 
 /*
@@ -53,6 +56,14 @@ void pool_unserve(struct pool *p);
 /* Attributes changed on no frontend's behalf: who keeps them asks again. */
 void pool_changed(struct pool *p, uint64_t ino);
 
+/*
+ * Readonly: what was answered becomes durable, and no more changes are taken;
+ * -EBUSY while a file is open for writing.  The pool stays open as it was, so
+ * the room of what was deleted is still given back, and it can be made to take
+ * changes again; one that was opened for reading only can not (-EROFS).
+ */
+int pool_remount(struct pool *p, bool readonly, enum conf_atime atime);
+
 /* All that was answered before the call is durable after. */
 int pool_sync(struct pool *p);
 
@@ -64,6 +75,7 @@ struct extents *pool_extents(struct pool *p);
 struct files *pool_files(struct pool *p);
 struct tree *pool_tree(struct pool *p);
 const char *pool_name(struct pool *p);
+/* Opened so, or made so since. */
 bool pool_readonly(struct pool *p);
 
 /* Things an operator should know, the newest last. */

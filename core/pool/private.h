@@ -6,6 +6,7 @@
 #include <pool/pool.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define POOL_EVENTS 64u
 
@@ -22,7 +23,8 @@ struct pool {
 	struct meta *meta;
 	struct files *files;
 	struct tree *tree;
-	bool readonly;
+	bool readonly;      /* since it was opened */
+	atomic_bool halted; /* no more changes are taken: pool_remount() */
 
 	struct frontend_slot *frontends;
 	uint32_t n_frontends;
@@ -30,8 +32,9 @@ struct pool {
 	void (*ended)(void *ctx, int err);
 	void *ended_ctx;
 
-	pthread_mutex_t member_lock; /* one disk is given up at a time */
-	pthread_mutex_t event_lock;  /* all below */
+	/* one disk is given up at a time, and not while halted changes */
+	pthread_mutex_t member_lock;
+	pthread_mutex_t event_lock; /* all below */
 	struct pool_event events[POOL_EVENTS];
 	uint32_t n_events, next_event;
 };

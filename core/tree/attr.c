@@ -2,10 +2,10 @@
 /*
  * Attributes: getattr, setattr, readlink, and the time of last access.
  *
- * Access times follow relatime: a read moves atime only when it is not newer
- * than mtime or ctime, or a day old.  It moves in memory and is committed
- * with the inode's next batch; who reads must not wait for a log.  A read
- * that finds the inode busy leaves it to the next one.
+ * Access times follow relatime, unless another way was asked for: a read moves
+ * atime only when it is not newer than mtime or ctime, or a day old.  It moves
+ * in memory and is committed with the inode's next batch; who reads must not
+ * wait for a log.  A read that finds the inode busy leaves it to the next one.
  */
 #include <tree/private.h>
 
@@ -26,17 +26,28 @@ static bool not_after(const struct dynfs_time *a, const struct dynfs_time *b)
 	return a->sec < b->sec || (a->sec == b->sec && a->nsec <= b->nsec);
 }
 
+static bool atime_moves(enum tree_atime how, const struct inode_rec *rec,
+			const struct dynfs_time *now)
+{
+	if (!rec->nlink || (how == TREE_ATIME_FILES && S_ISDIR(rec->mode)))
+		return false;
+	return how == TREE_ATIME_STRICT ||
+	       not_after(&rec->atime, &rec->mtime) ||
+	       not_after(&rec->atime, &rec->ctime) ||
+	       now->sec - rec->atime.sec >= DAY_SEC;
+}
+
 void inode_accessed(struct tree *t, struct inode *in)
 {
+	enum tree_atime how = (enum tree_atime)atomic_load(&t->atime);
 	struct dynfs_time now;
 	struct inode_rec *rec = &in->rec;
 
-	if (t->readonly || pthread_mutex_trylock(&in->lock) != 0)
+	if (how == TREE_ATIME_NONE || atomic_load(&t->readonly) ||
+	    pthread_mutex_trylock(&in->lock) != 0)
 		return;
 	now = files_now(t->files);
-	if (rec->nlink && (not_after(&rec->atime, &rec->mtime) ||
-			   not_after(&rec->atime, &rec->ctime) ||
-			   now.sec - rec->atime.sec >= DAY_SEC)) {
+	if (atime_moves(how, rec, &now)) {
 		rec->atime = now;
 		in->dirty_attr = true;
 	}

@@ -214,8 +214,7 @@ void view_flush(void *ctx, struct dynfs_file *file,
  */
 static int sync_inode(const struct tree *t, struct inode *in, bool data_only)
 {
-	if (t->readonly)
-		return 0;
+	/* also while no more is taken: what was taken may be on its way */
 	return S_ISREG(inode_mode(in))
 		   ? file_sync(in, data_only)
 		   : meta_sync(t->meta, meta_open_number(t->meta));

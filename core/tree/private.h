@@ -73,8 +73,9 @@ struct tree {
 	struct extents *extents;
 	struct disks *disks;
 	uint8_t name_key[16];
-	bool readonly;
-	name_hash *hash; /* tests put a weak one here */
+	atomic_bool readonly;
+	atomic_uint atime; /* enum tree_atime */
+	name_hash *hash;   /* tests put a weak one here */
 	/* directories change their parent under it only */
 	pthread_mutex_t rename_lock;
 	struct usage usage;

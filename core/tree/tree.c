@@ -137,12 +137,22 @@ int dir_check(const struct inode *dir)
 
 int tree_writable(const struct tree *t)
 {
-	return t->readonly ? -EROFS : 0;
+	return atomic_load(&t->readonly) ? -EROFS : 0;
 }
 
 int tree_admit(struct tree *t)
 {
-	return t->readonly ? -EROFS : meta_admit(t->meta);
+	return atomic_load(&t->readonly) ? -EROFS : meta_admit(t->meta);
+}
+
+void tree_set_readonly(struct tree *t, bool readonly)
+{
+	atomic_store(&t->readonly, readonly);
+}
+
+void tree_set_atime(struct tree *t, enum tree_atime atime)
+{
+	atomic_store(&t->atime, atime);
 }
 
 /* "." and "..", which have no entries */
@@ -249,7 +259,8 @@ int tree_new(const struct tree_how *how, struct tree **ret)
 	t->extents = how->extents;
 	t->disks = how->disks;
 	memcpy(t->name_key, how->name_key, sizeof(t->name_key));
-	t->readonly = how->readonly;
+	atomic_init(&t->readonly, how->readonly);
+	atomic_init(&t->atime, how->atime);
 	t->hash = siphash;
 	(void)pthread_mutex_init(&t->rename_lock, NULL);
 	(void)pthread_mutex_init(&t->room.lock, NULL);

@@ -14,6 +14,14 @@
 
 struct tree;
 
+/* Which reads move the time of last access. */
+enum tree_atime {
+	TREE_ATIME_RELATIVE,
+	TREE_ATIME_STRICT,
+	TREE_ATIME_FILES, /* relative, and of files only */
+	TREE_ATIME_NONE,
+};
+
 struct tree_how {
 	struct meta *meta;
 	struct files *files;
@@ -21,12 +29,21 @@ struct tree_how {
 	struct disks *disks;
 	uint8_t name_key[16];
 	bool readonly;
+	enum tree_atime atime;
 };
 
 int tree_new(const struct tree_how *how, struct tree **ret);
 void tree_free(struct tree *t);
 /* A new pool: the root directory, owned by uid and gid, mode 0755. */
 int tree_make_root(struct tree *t, uint32_t uid, uint32_t gid);
+
+/*
+ * From now on, for any thread.  What was answered before is not touched, and
+ * an operation that is under way may still be done: who wants to be sure that
+ * none is has to keep them from beginning, as the kernel does for a mount.
+ */
+void tree_set_readonly(struct tree *t, bool readonly);
+void tree_set_atime(struct tree *t, enum tree_atime atime);
 
 /* For frontends; valid until tree_free(). */
 const struct dynfs_fs_view *tree_view(struct tree *t);
