@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <registry/frontend.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 
 static void serve_ready(void *ctx)
 {
@@ -22,6 +23,19 @@ static void serve_ended(void *ctx, int err)
 		p->ended(p->ended_ctx, err);
 }
 
+/* What a mount shows of it; who updates the times is the tree. */
+static uint64_t serve_atime(const struct conf *conf)
+{
+	static const uint64_t flags[] = {
+		[CONF_ATIME_RELATIVE] = MS_RELATIME,
+		[CONF_ATIME_STRICT] = MS_STRICTATIME,
+		[CONF_ATIME_FILES] = MS_RELATIME | MS_NODIRATIME,
+		[CONF_ATIME_NONE] = MS_NOATIME,
+	};
+
+	return flags[conf->pool.atime];
+}
+
 static int serve_one(struct pool *p, const struct conf_plugin *c,
 		     struct frontend_slot *slot)
 {
@@ -34,6 +48,8 @@ static int serve_one(struct pool *p, const struct conf_plugin *c,
 		.max_dirty_bytes = conf->limits.memory_bytes / 4,
 		.threads = (uint32_t)conf->limits.threads,
 		.readonly = p->readonly,
+		.mount_source = p->how.mount_source,
+		.mount_flags = p->how.mount_flags | serve_atime(conf),
 		.ready = serve_ready,
 		.ended = serve_ended,
 		.ctx = p,

@@ -242,6 +242,13 @@ struct dynfs_frontend_env {
 	void (*ready)(void *ctx);
 	void (*ended)(void *ctx, int err);
 	void *ctx;
+	/* For the list of mounts; NULL: pool_name. */
+	const char *mount_source;
+	/*
+	 * What mount(2) is to be told besides, as the system has it (MS_NOEXEC
+	 * and the like); an option of the plugin that forbids the same wins.
+	 */
+	uint64_t mount_flags;
 };
 
 struct dynfs_frontend_ops {

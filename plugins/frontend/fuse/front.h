@@ -36,7 +36,7 @@ struct front_config {
 	int64_t attr_timeout, entry_timeout, negative_timeout;
 	int64_t unmount_wait;
 	uint64_t read_ahead;
-	int32_t writeback, acl, suid, dev;
+	int32_t writeback, acl, suid, dev, exec;
 };
 
 struct front {
@@ -46,7 +46,9 @@ struct front {
 	/* from open() to close() */
 	struct dynfs_frontend_env env;
 	const struct dynfs_fs_view *fs;
-	char *mountpoint; /* canonical; NULL: not open */
+	const char *source;        /* as the list of mounts shows it */
+	unsigned long mount_flags; /* of mount(2) */
+	char *mountpoint;          /* canonical; NULL: not open */
 	struct fuse_session *session;
 	unsigned int major, minor; /* device number of the mount */
 	/* set by init, before any request */

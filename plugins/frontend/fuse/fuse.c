@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 static int front_create_instance(const struct dynfs_host *h, const void *config,
@@ -76,6 +77,27 @@ static void front_release_session(struct front *f)
 	f->mountpoint = NULL;
 }
 
+/* A core that is older than this plugin has a shorter env. */
+static void front_take_env(struct front *f,
+			   const struct dynfs_frontend_env *env)
+{
+	memset(&f->env, 0, sizeof(f->env));
+	memcpy(&f->env, env,
+	       env->size < sizeof(f->env) ? env->size : sizeof(f->env));
+	f->fs = f->env.fs;
+	f->source =
+	    f->env.mount_source ? f->env.mount_source : f->env.pool_name;
+	f->mount_flags = (unsigned long)f->env.mount_flags;
+	if (!f->config.suid)
+		f->mount_flags |= MS_NOSUID;
+	if (!f->config.dev)
+		f->mount_flags |= MS_NODEV;
+	if (!f->config.exec)
+		f->mount_flags |= MS_NOEXEC;
+	if (f->env.readonly)
+		f->mount_flags |= MS_RDONLY;
+}
+
 static int front_open_mount(void *self, const struct dynfs_frontend_env *env)
 {
 	struct front *f = self;
@@ -87,8 +109,7 @@ static int front_open_mount(void *self, const struct dynfs_frontend_env *env)
 	if (!env->mountpoint || !*env->mountpoint)
 		return f->host->fail(f->host, -EINVAL,
 				     "no mount point is given");
-	f->env = *env;
-	f->fs = env->fs;
+	front_take_env(f, env);
 	f->closing = false;
 	f->ended = false;
 	err = front_session_new(f);
@@ -188,6 +209,8 @@ static const struct dynfs_option front_options[] = {
 	  "Honour set-user-ID and set-group-ID bits of programs.", NULL },
 	{ "dev", DYNFS_OPT_BOOL, 0, FRONT_FIELD(dev), "true", 0, 0, NULL,
 	  "Honour device files.", NULL },
+	{ "exec", DYNFS_OPT_BOOL, 0, FRONT_FIELD(exec), "true", 0, 0, NULL,
+	  "Let programs be run.", NULL },
 	{ 0 },
 };
 

@@ -203,9 +203,6 @@ static int mount_by_helper(const struct front *f)
 
 static int mount_direct(struct front *f, mode_t mode)
 {
-	unsigned long flags = (f->config.suid ? 0 : MS_NOSUID) |
-			      (f->config.dev ? 0 : MS_NODEV) |
-			      (f->env.readonly ? MS_RDONLY : 0);
 	char options[160], name[32];
 	int fd = mount_device(f), err;
 
@@ -215,7 +212,7 @@ static int mount_direct(struct front *f, mode_t mode)
 		       "fd=%d,rootmode=%o,user_id=%u,group_id=%u,"
 		       "default_permissions,allow_other,max_read=%u",
 		       fd, mode, getuid(), getgid(), FRONT_IO_BYTES);
-	if (mount(f->env.pool_name, f->mountpoint, FRONT_TYPE, flags,
+	if (mount(f->source, f->mountpoint, FRONT_TYPE, f->mount_flags,
 		  options)) {
 		err = -errno;
 		(void)close(fd); /* nothing was written to it */

@@ -15,15 +15,17 @@
 #include "front.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SESSION_BACKGROUND SLOW_MAX
 #define SESSION_CONGESTED  48u
-#define SESSION_ARG_BYTES  600u
+#define SESSION_FLAG_BYTES 160u
 
 static void session_want(struct fuse_conn_info *conn, unsigned int caps)
 {
@@ -104,7 +106,7 @@ static void session_quiet(enum fuse_log_level level, const char *fmt,
 	(void)level, (void)fmt, (void)ap;
 }
 
-/* The pool's name as a mount option: a comma would end it. */
+/* The source as a mount option: a comma would end it. */
 static void session_fsname(const char *name, char *ret, size_t room)
 {
 	size_t at = (size_t)snprintf(ret, room, "fsname=");
@@ -117,9 +119,33 @@ static void session_fsname(const char *name, char *ret, size_t room)
 	ret[at] = '\0';
 }
 
+/* For fusermount3, where mount(2) is not ours to call. */
+static void session_flags(unsigned long flags, char *ret, size_t room)
+{
+	static const struct {
+		unsigned long flag;
+		const char *set, *clear;
+	} words[] = {
+		{ MS_RDONLY, ",ro", "" },        { MS_NOSUID, "", ",suid" },
+		{ MS_NODEV, "", ",dev" },        { MS_NOEXEC, ",noexec", "" },
+		{ MS_SYNCHRONOUS, ",sync", "" }, { MS_NOATIME, ",noatime", "" },
+	};
+	size_t at = 0;
+
+	*ret = '\0';
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		int n = snprintf(ret + at, room - at, "%s",
+				 flags & words[i].flag ? words[i].set
+						       : words[i].clear);
+
+		at += (size_t)n < room - at ? (size_t)n : 0;
+	}
+}
+
 int front_session_new(struct front *f)
 {
-	char limits[64], fsname[SESSION_ARG_BYTES];
+	char limits[64 + SESSION_FLAG_BYTES], flags[SESSION_FLAG_BYTES];
+	char fsname[2 * PATH_MAX];
 	char program[] = "dynfs", o[] = "-o", subtype[] = "subtype=dynfs";
 	char common[] = "default_permissions,allow_other";
 	char *argv[] = { program, o,      fsname, o,      subtype,
@@ -127,11 +153,10 @@ int front_session_new(struct front *f)
 	struct fuse_args args = FUSE_ARGS_INIT(9, argv);
 
 	fuse_set_log_func(session_quiet);
-	session_fsname(f->env.pool_name, fsname, sizeof(fsname));
-	(void)snprintf(limits, sizeof(limits), "max_read=%u%s%s%s",
-		       FRONT_IO_BYTES, f->env.readonly ? ",ro" : "",
-		       f->config.suid ? ",suid" : "",
-		       f->config.dev ? ",dev" : "");
+	session_fsname(f->source, fsname, sizeof(fsname));
+	session_flags(f->mount_flags, flags, sizeof(flags));
+	(void)snprintf(limits, sizeof(limits), "max_read=%u%s", FRONT_IO_BYTES,
+		       flags);
 	f->session = fuse_session_new(&args, &front_ops, sizeof(front_ops), f);
 	fuse_opt_free_args(&args);
 	return f->session ? 0
