@@ -5,6 +5,7 @@
 #include <base/fail.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,7 +17,7 @@
 static int client_connect(const char *dir)
 {
 	struct sockaddr_un at;
-	int dirfd, fd, r = control_address(dir, &at, &dirfd);
+	int dirfd, fd, r = control_address(dir, false, &at, &dirfd);
 
 	if (r < 0)
 		return r;
@@ -72,9 +73,10 @@ static int client_answer(json_t *line,
 	return 0;
 }
 
-int control_ask(const char *dir, const char *command, json_t *args,
-		void (*progress)(void *ctx, json_t *progress), void *ctx,
-		json_t **ret_reply)
+int control_ask_within(const char *dir, const char *command, json_t *args,
+		       unsigned max_s,
+		       void (*progress)(void *ctx, json_t *progress), void *ctx,
+		       json_t **ret_reply)
 {
 	struct msg_stream in = { .fd = client_connect(dir) };
 	json_t *request, *line;
@@ -89,7 +91,7 @@ int control_ask(const char *dir, const char *command, json_t *args,
 	json_decref(request);
 	while (r == 0) {
 		r = msg_read(&in, ms, &line);
-		if (r == -ETIMEDOUT) {
+		if (r == -ETIMEDOUT && s < max_s) {
 			client_waits(s++, "the daemon is at it", progress, ctx);
 			ms = 1000;
 			r = 0;
@@ -106,6 +108,14 @@ int control_ask(const char *dir, const char *command, json_t *args,
 	msg_done(&in);
 	(void)close(in.fd);
 	return r < 0 ? r : 0;
+}
+
+int control_ask(const char *dir, const char *command, json_t *args,
+		void (*progress)(void *ctx, json_t *progress), void *ctx,
+		json_t **ret_reply)
+{
+	return control_ask_within(dir, command, args, UINT_MAX, progress, ctx,
+				  ret_reply);
 }
 
 int control_wait_gone(const char *dir,

@@ -121,9 +121,12 @@ int control_run(const struct control_env *env, const struct command *cmd,
 struct control_server;
 
 #define CONTROL_SOCKET "control.sock"
+/* Here are the sockets of pools whose folder can not be written to. */
+#define CONTROL_RUN "/run/dynfs"
 
 /*
- * Serve on dir/control.sock, for root and our own user only.  A socket that a
+ * Serve on dir/control.sock (of a dir that is read-only: on a socket below
+ * CONTROL_RUN), for root and our own user only.  A socket that a
  * dead daemon left is replaced.
  */
 int control_serve(const struct control_env *env, const char *dir,
@@ -151,6 +154,11 @@ int call_quit(struct call *c);
 int control_ask(const char *dir, const char *command, json_t *args,
 		void (*progress)(void *ctx, json_t *progress), void *ctx,
 		json_t **ret_reply);
+/* The same for at most so many seconds: -ETIMEDOUT. */
+int control_ask_within(const char *dir, const char *command, json_t *args,
+		       unsigned max_s,
+		       void (*progress)(void *ctx, json_t *progress), void *ctx,
+		       json_t **ret_reply);
 /* Wait until the daemon of dir is gone, however much it has to write. */
 int control_wait_gone(const char *dir,
 		      void (*progress)(void *ctx, json_t *progress), void *ctx);

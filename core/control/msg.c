@@ -3,13 +3,10 @@
 #include <control/private.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 void msg_done(struct msg_stream *s)
@@ -101,22 +98,4 @@ int msg_write(int fd, const json_t *object)
 	}
 	free(text);
 	return r;
-}
-
-/*
- * A socket's name has room for 107 bytes, a folder's path for 4095: the name
- * goes through the folder's handle.
- */
-int control_address(const char *dir, struct sockaddr_un *ret, int *ret_dirfd)
-{
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	memset(ret, 0, sizeof(*ret));
-	ret->sun_family = AF_UNIX;
-	(void)snprintf(ret->sun_path, sizeof(ret->sun_path),
-		       "/proc/self/fd/%d/" CONTROL_SOCKET, fd);
-	*ret_dirfd = fd;
-	return 0;
 }

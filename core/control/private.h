@@ -38,9 +38,15 @@ void msg_done(struct msg_stream *s); /* does not close */
 int msg_read(struct msg_stream *s, int timeout_ms, json_t **ret);
 int msg_write(int fd, const json_t *object);
 
-/* An AF_UNIX address for dir/control.sock whatever the length of dir. */
+/*
+ * address.c: an AF_UNIX address for the socket of dir, good while ret_dirfd is
+ * open.  make: the folder below CONTROL_RUN too, if it takes one.
+ */
 struct sockaddr_un;
-int control_address(const char *dir, struct sockaddr_un *ret, int *ret_dirfd);
+int control_address(const char *dir, bool make, struct sockaddr_un *ret,
+		    int *ret_dirfd);
+/* Takes the socket away, and what was made for it; does not close. */
+void control_forget(int dirfd);
 
 /* Tables of the groups, one file each. */
 extern const struct command commands_pool[], commands_disk[], commands_extent[],

@@ -273,7 +273,7 @@ static int server_bind(struct control_server *s, const char *dir)
 {
 	struct sockaddr_un at;
 	mode_t old;
-	int r = control_address(dir, &at, &s->dirfd);
+	int r = control_address(dir, true, &at, &s->dirfd);
 
 	if (r < 0)
 		return fail(r, "%s: %s", dir, fail_text(r));
@@ -293,7 +293,7 @@ static int server_bind(struct control_server *s, const char *dir)
 static void server_free(struct control_server *s)
 {
 	if (s->dirfd >= 0) {
-		(void)unlinkat(s->dirfd, CONTROL_SOCKET, 0);
+		control_forget(s->dirfd);
 		(void)close(s->dirfd);
 	}
 	for (int i = 0; i < 2; ++i)
