@@ -2,6 +2,8 @@
 option(DYNFS_WERROR "treat warnings as errors" ON)
 option(DYNFS_TESTS "build the tests" ON)
 option(DYNFS_FUZZ "build the programs of libFuzzer (with clang)" OFF)
+set(DYNFS_CONFIG_DIR /etc/dynfs CACHE STRING
+    "where a pool that is named without a path has its configuration")
 set(DYNFS_SANITIZE "" CACHE STRING
     "sanitizers for the whole build: address,undefined or thread")
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int args_value(const char *name, int argc, char **argv, const char **ret)
@@ -27,7 +28,7 @@ int args_value(const char *name, int argc, char **argv, const char **ret)
 	return 2;
 }
 
-static int options_add_set(struct options *o, const char *set)
+int options_add_set(struct options *o, const char *set)
 {
 	const char **all =
 	    (const char **)realloc(o->set, (o->n_set + 1) * sizeof(char *));
@@ -78,6 +79,45 @@ int args_global(struct options *o, int argc, char **argv, int *ret_used)
 	return 0;
 }
 
+#define CONFIG_FILE "pool.conf"
+#define POOL_PREFIX "dynfs:" /* what follows is no path, whatever is here */
+
+static char *config_by_name(const char *name)
+{
+	const char *dir = secure_getenv("DYNFS_CONFIG_DIR");
+	char *file, *folder;
+
+	dir = dir && *dir ? dir : CONFIG_DIR;
+	file = str_printf("%s/%s.conf", dir, name);
+	folder = str_printf("%s/%s/" CONFIG_FILE, dir, name);
+	if (file && folder && access(file, F_OK) < 0 &&
+	    access(folder, F_OK) == 0) {
+		free(file);
+		return folder;
+	}
+	free(folder);
+	return file;
+}
+
+char *config_of_pool(const char *what)
+{
+	size_t n = strlen(what), end = strlen(".conf");
+	struct stat st;
+
+	if (!strncmp(what, POOL_PREFIX, strlen(POOL_PREFIX)) &&
+	    !strchr(what, '/'))
+		return config_by_name(what + strlen(POOL_PREFIX));
+	if (stat(what, &st) == 0)
+		return S_ISDIR(st.st_mode) ? str_path(what, CONFIG_FILE)
+					   : strdup(what);
+	if (!strchr(what, '/'))
+		return config_by_name(what);
+	/* not there: the message should name what was meant */
+	return n > end && !strcmp(what + n - end, ".conf")
+		   ? strdup(what)
+		   : str_path(what, CONFIG_FILE);
+}
+
 int options_config_path(struct options *o)
 {
 	if (o->config && o->pool)
@@ -88,7 +128,7 @@ int options_config_path(struct options *o)
 	if (o->config)
 		o->config_path = strdup(o->config);
 	else
-		o->config_path = str_path(o->pool, "pool.conf");
+		o->config_path = config_of_pool(o->pool);
 	return o->config_path ? 0 : complain_usage(o, "out of memory");
 }
 

@@ -18,7 +18,7 @@ enum {
 /* Options before and after the command's name. */
 struct options {
 	const char *config; /* -c FILE */
-	const char *pool;   /* --pool DIR: DIR/pool.conf */
+	const char *pool;   /* --pool DIR: see config_of_pool() */
 	const char **set;   /* --set key=value, n_set times */
 	size_t n_set;
 	bool json, help;
@@ -36,7 +36,11 @@ struct verb {
 };
 extern const struct verb verbs[]; /* ends at name == NULL */
 
-/* Prints "dynfs: text" and, with --json, {"error": ...} to stdout. */
+/* "dynfs", or what mount(8) called us. */
+extern const char *program;
+/* "dynfs: text" to stderr. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same of an error and, with --json, {"error": ...} to stdout. */
 int complain(const struct options *o, int err, int exit_code);
 int complain_usage(const struct options *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -64,10 +68,20 @@ int args_global(struct options *o, int argc, char **argv, int *ret_used);
 int options_config_path(struct options *o);
 void options_done(struct options *o);
 
+/* Borrows the word, as --set has it. */
+int options_add_set(struct options *o, const char *set);
+/*
+ * The file of the pool that is called so: a file, a folder with pool.conf, or
+ * a name in the folder of configurations, "dynfs:NAME" or, unless there is such
+ * a path, NAME.  malloc'd.
+ */
+char *config_of_pool(const char *what);
+
 /* run.c */
 /* The missing folders above it too, as mkdir -p. */
 int make_folders(const char *path);
 int verb_run(struct options *o, int argc, char **argv);
+/* mount.c */
 int verb_mount(struct options *o, int argc, char **argv);
 int verb_umount(struct options *o, int argc, char **argv);
 /* init.c */
@@ -89,5 +103,9 @@ void patience_print(void *ctx, json_t *progress);
 /* log.c: lines to stderr, as the journal likes them when it listens. */
 void log_to_stderr(int level);
 int log_to_file(const char *path, int level);
+void log_to_system(int level);
+/* Warnings and errors go there as well; NULL: no more. */
+typedef void (*log_second)(const char *text);
+void log_also(log_second to);
 
 #endif

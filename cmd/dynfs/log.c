@@ -1,20 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where log lines go: stderr, with a priority when the journal listens, or a
- * file. */
+/*
+ * Where log lines go: stderr, with a priority when the journal listens, a file,
+ * or the system's log.  What somebody should see who is just waiting for us
+ * goes to a second place as well.
+ */
 #include "dynfs.h"
 
 #include <base/fail.h>
 #include <base/log.h>
 
 #include <errno.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 
 static FILE *log_file; /* set once, before threads start */
 static bool log_journal;
+static _Atomic(log_second) log_second_to;
+
+void log_also(log_second to)
+{
+	atomic_store(&log_second_to, to);
+}
+
+/* The area stays away: "extent: " tells a person at a terminal nothing. */
+static void log_second_print(int level, const char *text)
+{
+	log_second to = atomic_load(&log_second_to);
+
+	if (to && level <= DYNFS_WARN)
+		to(text);
+}
+
+static void log_system(int level, const char *area, const char *text)
+{
+	static const int priority[] = { LOG_ERR, LOG_WARNING, LOG_INFO,
+					LOG_DEBUG };
+
+	log_second_print(level, text);
+	syslog(priority[level], "%s: %s", area, text);
+}
+
+void log_to_system(int level)
+{
+	openlog("dynfs", LOG_PID, LOG_DAEMON);
+	log_set(log_system, level);
+}
 
 static void log_print(int level, const char *area, const char *text)
 {
@@ -25,6 +59,7 @@ static void log_print(int level, const char *area, const char *text)
 	struct tm tm;
 	char when[32] = "";
 
+	log_second_print(level, text);
 	if (log_journal) {
 		(void)fprintf(to, "<%d>%s: %s\n", priority[level], area, text);
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: finds the command, hands it its words, turns errors into
  * sentences and exit codes. */
-#include "dynfs.h"
+#include "daemon.h"
 
 #include <base/fail.h>
 #include <dynfs_build.h>
@@ -50,6 +50,8 @@ const struct verb verbs[] = {
 	{ 0 },
 };
 
+const char *program = "dynfs";
+
 int exit_code_of(int err, int otherwise)
 {
 	if (err >= 0)
@@ -75,7 +77,7 @@ int complain(const struct options *o, int err, int exit_code)
 		print_json(e);
 		json_decref(e);
 	}
-	(void)fprintf(stderr, "dynfs: %s\n", text);
+	say("%s", text);
 	return exit_code;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One line for whoever waits at a terminal: what for, and how long already.
- * Scripts, and whoever has sent stderr to a file, see nothing of it.
+ * Scripts, and whoever has sent stderr to a file, see nothing of it.  And lines
+ * that all see.
  */
 #include "dynfs.h"
 
@@ -24,6 +25,17 @@ void patience_show(const char *fmt, ...)
 	(void)fputs("\033[K", stderr);
 	(void)fflush(stderr);
 	patience_shown = true;
+}
+
+void say(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)fprintf(stderr, "%s: ", program);
+	(void)vfprintf(stderr, fmt, ap);
+	(void)fputc('\n', stderr);
+	va_end(ap);
 }
 
 void patience_over(void)

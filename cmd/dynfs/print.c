@@ -179,7 +179,9 @@ static void print_arg(const struct command_arg *a)
 static void print_common_options(void)
 {
 	(void)puts("  -c FILE                the pool's config file\n"
-		   "  --pool DIR             the same as -c DIR/pool.conf\n"
+		   "  --pool DIR             the same as -c DIR/pool.conf; "
+		   "dynfs:NAME\n"
+		   "                         is one in " CONFIG_DIR "\n"
 		   "  --set KEY=VALUE        change the config for this run\n"
 		   "  --json                 print the reply as JSON\n"
 		   "  --help                 this text");
