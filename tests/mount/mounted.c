@@ -98,6 +98,22 @@ const char *mounted_path(const struct mounted *m, const char *name)
 	return path[at];
 }
 
+bool mounted_as(const struct mounted *m, const char *source)
+{
+	char line[4 * PATH_MAX], want[2 * PATH_MAX];
+	bool seen = false;
+	FILE *in = fopen("/proc/mounts", "re");
+
+	assert_non_null(in);
+	(void)snprintf(want, sizeof(want), "%s %s fuse.dynfs ", source, m->dir);
+	while (fgets(line, sizeof(line), in))
+		if (!strncmp(line, want, strlen(want)))
+			seen = strstr(line, "default_permissions") &&
+			       strstr(line, "allow_other");
+	assert_int_equal(fclose(in), 0);
+	return seen;
+}
+
 bool mounted_wait(atomic_int *count, int value)
 {
 	struct timespec pause = { .tv_nsec = 10000000 };

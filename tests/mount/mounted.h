@@ -30,6 +30,8 @@ void mounted_done(struct mounted *m);
 
 /* dir/name in a static buffer of the thread, one for each of a few calls. */
 const char *mounted_path(const struct mounted *m, const char *name);
+/* In the list of mounts by this name, as /proc/mounts writes it. */
+bool mounted_as(const struct mounted *m, const char *source);
 /* Waits up to 5 s for a count. */
 bool mounted_wait(atomic_int *count, int value);
 
