@@ -39,6 +39,8 @@ foreach(page IN LISTS pages)
 		DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
 endforeach()
 
+install(FILES packaging/systemd/dynfs@.service
+	DESTINATION lib/systemd/system)
 install(DIRECTORY config/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples
 	FILES_MATCHING PATTERN "*.conf")
 install(FILES README.md CHANGELOG.md LICENSE

@@ -234,6 +234,8 @@ int main(int argc, char **argv)
 	struct options o = { 0 };
 	int used, r;
 
+	if (argc > 0 && is_helper(argv[0]))
+		return helper_main(argc, argv);
 	argc--;
 	argv++;
 	while (argc > 0 && (r = args_global(&o, argc, argv, &used)) != 0) {

@@ -6,6 +6,8 @@
 #   pool_start NAME            run it in the foreground, wait until it serves
 #   pool_stop NAME             SIGTERM and wait; fails unless it ends with 0
 #   pool_kill NAME             SIGKILL, and the dead mount taken away
+#   daemons                    those of pools here that are in the background
+#   disks_state NAME           what the disks hold, to compare with later
 #   same A B                   two trees are alike to rsync -aHAXc
 set -euo pipefail
 
@@ -27,9 +29,26 @@ say() {
 	echo "-- $*"
 }
 
+# A test may have more to take away.
+at_exit() {
+	:
+}
+
+# Daemons in the background: their command line has a path of ours.
+daemons() {
+	local at
+	for at in /proc/[0-9]*; do
+		grep -qas "$work/" "$at/cmdline" &&
+			grep -qs dynfs "$at/comm" "$at/cmdline" &&
+			echo "${at#/proc/}"
+	done
+	return 0
+}
+
 cleanup() {
 	local name code=$?
 	set +e
+	at_exit
 	for name in "${!pid[@]}"; do
 		kill -TERM "${pid[$name]}" 2>/dev/null
 		for _ in $(seq 100); do
@@ -38,8 +57,11 @@ cleanup() {
 		done
 		kill -KILL "${pid[$name]}" 2>/dev/null
 	done
+	for name in $(daemons); do
+		kill -KILL "$name" 2>/dev/null
+	done
 	# alive, dead or not there: none may stay
-	for mnt in "$work"/*.mnt "$work"/*/disk*; do
+	for mnt in "$work"/*.mnt "$work"/*/disk* "$work"/*; do
 		umount -l "$mnt" 2>/dev/null
 	done
 	if [ "$code" != 0 ] && [ "$code" != 77 ]; then
@@ -52,6 +74,16 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
+
+# What the disks of a pool hold, to the byte and the nanosecond; without what
+# is beside them in the pool's folder.
+disks_state() {
+	(
+		cd "$work/$1"
+		find disk* -printf '%p %y %s %T@ %C@ %b %i %m\n' | sort
+		find disk* -type f -print0 | sort -z | xargs -0 sha256sum
+	)
+}
 
 [ "$(id -u)" = 0 ] || skip "mounting needs root"
 [ -c /dev/fuse ] || skip "no /dev/fuse here"
