@@ -141,7 +141,7 @@ static void places(void)
 	for (int i = 0; i < n; i += 2) {
 		char path[64];
 
-		(void)snprintf(path, sizeof(path), "d/%s", names[i]);
+		(void)snprintf(path, sizeof(path), "d/%.31s", names[i]);
 		if (names[i][0] != '.')
 			(void)unlink(path);
 	}
