@@ -34,8 +34,9 @@ static int play(int argc, char **argv)
 	if (strcmp(argv[1], "--group") == 0)
 		return (int)(getegid() % 97);
 	if (strcmp(argv[1], "--wait") == 0) {
-		(void)write(STDOUT_FILENO, "x", 1); /* it runs */
-		return read(STDIN_FILENO, &c, 1) < 0;
+		/* it runs */
+		return write(STDOUT_FILENO, "x", 1) != 1 ||
+		       read(STDIN_FILENO, &c, 1) < 0;
 	}
 	return -1;
 }
