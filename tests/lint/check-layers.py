@@ -33,7 +33,7 @@ GENERATED = "dynfs_build.h"
 WRAPPED = [
     (re.compile(r"libconfig\.h(\+\+)?$"), ("core/config/",), "libconfig"),
     (re.compile(r"(fuse3/|linux/)?(fuse|cuse)[^/]*\.h$"),
-     ("plugins/frontend/fuse/",), "libfuse"),
+     ("plugins/frontend/fuse/", "tests/bench/"), "libfuse"),
     (re.compile(r"jansson[^/]*\.h$"), ("core/control/", "cmd/", "tests/"),
      "jansson"),
 ]

@@ -121,6 +121,7 @@ class Layers(Tree):
         self.include("core/config/a.c", "<libconfig.h>")
         self.include("core/control/a.c", "<jansson.h>")
         self.include("plugins/frontend/fuse/a.c", "<fuse_lowlevel.h>")
+        self.include("tests/bench/a.c", "<fuse_lowlevel.h>")
         self.passes("check-layers.py")
 
     def test_the_api_depends_on_nothing(self):
