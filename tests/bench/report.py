@@ -24,8 +24,8 @@ from targets import MOVED, Figures, memory_targets, scale_targets, targets
 ROWS = {
     "seq-write": ("sequential write, 1 MiB, fsync at the end", "MiB/s"),
     "seq-read": ("sequential read, cold", "MiB/s"),
-    "degraded": ("the same, two disks gone", "MiB/s"),
-    "reread": ("the same, cached", "MiB/s"),
+    "degraded": ("sequential read, two disks gone", "MiB/s"),
+    "reread": ("sequential read, cached", "MiB/s"),
     "rand-read": ("random 4 KiB read, cold", "ops/s"),
     "rand-write": ("random 4 KiB overwrite, fsync at the end", "ops/s"),
     "par-write": ("4 writers, a file each, fsync at the end", "MiB/s"),
@@ -35,8 +35,8 @@ ROWS = {
     "stat": ("stat, cold, random order", "files/s"),
     "read": ("read 4 KiB files, cold, random order", "files/s"),
     "unlink": ("unlink", "files/s"),
-    "untar": ("untar of /usr/include", "files/s"),
-    "git-clone": ("git clone of it", "files/s"),
+    "untar": ("untar of a source tree", "files/s"),
+    "git-clone": ("git clone of the tree", "files/s"),
     "git-status": ("git status in the clone, cold", "files/s"),
     "sqlite": ("sqlite inserts, WAL, a transaction each", "ops/s"),
 }
