@@ -288,6 +288,12 @@ void pass_readlink(fuse_req_t req, fuse_ino_t ino)
 	(void)fuse_reply_readlink(req, target); /* the caller may have gone */
 }
 
+/* A default ACL would stand in for the umask; no row has one. */
+mode_t pass_mode(fuse_req_t req, mode_t mode)
+{
+	return mode & ~fuse_req_ctx(req)->umask;
+}
+
 int pass_give(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	const struct fuse_ctx *who = fuse_req_ctx(req);
@@ -321,13 +327,14 @@ void pass_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode, dev_t rdev)
 {
 	answer_made(req, parent, name,
-		    mknodat(pass_fd(parent), name, mode, rdev));
+		    mknodat(pass_fd(parent), name, pass_mode(req, mode), rdev));
 }
 
 void pass_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 		mode_t mode)
 {
-	answer_made(req, parent, name, mkdirat(pass_fd(parent), name, mode));
+	answer_made(req, parent, name,
+		    mkdirat(pass_fd(parent), name, pass_mode(req, mode)));
 }
 
 void pass_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,

@@ -41,11 +41,11 @@ static bool no_opendir;
 
 static void pass_init(void *userdata, struct fuse_conn_info *conn)
 {
-	unsigned int caps = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-			    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
-			    FUSE_CAP_READDIRPLUS_AUTO |
+	unsigned int caps = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS |
+			    FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
 			    FUSE_CAP_CACHE_SYMLINKS |
-			    FUSE_CAP_EXPLICIT_INVAL_DATA;
+			    FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_POSIX_ACL |
+			    FUSE_CAP_DONT_MASK;
 
 	(void)userdata; /* none was given */
 	conn->max_read = IO_BYTES;
@@ -55,7 +55,7 @@ static void pass_init(void *userdata, struct fuse_conn_info *conn)
 	conn->time_gran = 1;
 	conn->want &=
 	    ~(unsigned int)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_HANDLE_KILLPRIV |
-			    FUSE_CAP_SPLICE_READ);
+			    FUSE_CAP_SPLICE_READ | FUSE_CAP_ASYNC_DIO);
 	if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA)
 		conn->want &= ~(unsigned int)FUSE_CAP_AUTO_INVAL_DATA;
 	conn->want |= caps & conn->capable;
@@ -88,9 +88,9 @@ static void pass_create(fuse_req_t req, fuse_ino_t parent, const char *name,
 			mode_t mode, struct fuse_file_info *fi)
 {
 	struct fuse_entry_param e;
-	int fd =
-	    openat(pass_fd(parent), name,
-		   below(fi->flags) | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+	int fd = openat(pass_fd(parent), name,
+			below(fi->flags) | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			pass_mode(req, mode));
 	int err = fd < 0 ? -errno : pass_give(req, parent, name);
 
 	if (!err)

@@ -24,6 +24,8 @@ int pass_reopen(fuse_ino_t ino, int flags);
 int pass_find(fuse_ino_t parent, const char *name,
 	      struct fuse_entry_param *ret);
 void pass_drop(fuse_ino_t ino, uint64_t n);
+/* Less the caller's umask: with ACLs the kernel leaves that to the daemon. */
+mode_t pass_mode(fuse_req_t req, mode_t mode);
 /* What root made for a caller belongs to the caller. */
 int pass_give(fuse_req_t req, fuse_ino_t parent, const char *name);
 

@@ -60,6 +60,12 @@ rows() {
 
 names() {
 	local at=$work/m
+	(umask 027 && echo one >"$at/u" && mkdir "$at/ud")
+	[ "$(stat -c %a "$at/u" "$at/ud" | xargs)" = "640 750" ] ||
+		die "the umask is lost"
+	setfacl -m u:nobody:rw "$at/u"
+	getfacl -cp "$work/f/u" | grep -q '^user:nobody:rw-' ||
+		die "an ACL is lost"
 	echo one >"$at/a"
 	ln "$at/a" "$at/b"
 	ln -s a "$at/s"
@@ -82,12 +88,12 @@ names() {
 	diff <(cd "$work/f" && ls -lAR --time-style=full-iso) \
 		<(cd "$at" && ls -lAR --time-style=full-iso) ||
 		die "not the folder below"
-	rm "$at/b" "$at/s" "$at/p"
-	rm -r "$at/d"
+	rm "$at/b" "$at/s" "$at/p" "$at/u"
+	rm -r "$at/d" "$at/ud"
 	[ ! -e "$work/f/d" ] || die "a folder stays"
 }
 
-for tool in getfattr setfattr; do
+for tool in getfattr setfattr getfacl setfacl; do
 	command -v $tool >/dev/null || {
 		echo "skipped: $tool is not installed"
 		exit 77
