@@ -39,6 +39,9 @@ struct front_config {
 	int32_t writeback, acl, suid, dev, exec;
 };
 
+struct front_slow;
+TAILQ_HEAD(front_slow_list, front_slow);
+
 struct front {
 	const struct dynfs_host *host;
 	struct front_config config;
@@ -66,16 +69,16 @@ struct front {
 	pthread_cond_t idle;  /* n_pending became 0, or the loop ended */
 	unsigned long n_pending;
 	bool closing, ended;
-	unsigned int n_slow;           /* of slow.c, inside the view */
-	TAILQ_HEAD(, front_slow) line; /* those that wait for that */
-	TAILQ_HEAD(, front_slow) gone; /* answered, and inside the view */
+	unsigned int n_slow;         /* of slow.c, inside the view */
+	struct front_slow_list line; /* those that wait for that */
+	struct front_slow_list gone; /* answered, and inside the view */
 
 	pthread_t watcher; /* of gaveup.c */
 	bool watching;
 	pthread_cond_t watch; /* somebody was interrupted, or it ends */
 	bool watch_ends;
 	unsigned int look;
-	TAILQ_HEAD(, front_slow) interrupted; /* those not looked at in front */
+	struct front_slow_list interrupted; /* those not looked at in front */
 };
 
 static inline struct front *front_of(fuse_req_t req)

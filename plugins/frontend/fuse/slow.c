@@ -32,8 +32,7 @@ static struct front_slow *slow_through(struct front *f,
 {
 	struct front_slow *s;
 
-	TAILQ_FOREACH(s, &f->gone, watched)
-	{
+	for (s = TAILQ_FIRST(&f->gone); s; s = TAILQ_NEXT(s, watched)) {
 		if (s->file == file)
 			return s;
 	}
