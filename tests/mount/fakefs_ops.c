@@ -300,12 +300,15 @@ static void fake_flush(void *ctx, struct dynfs_file *file,
 	atomic_fetch_add(&f->n_flush, 1);
 	(void)fakefs_hang(f, ino, NULL);
 	(void)fake_in(ctx);
+	/* before the answer: who hears it may lose the next at once */
 	loss = f->node[ino].loss;
+	f->node[ino].loss = 0;
 	(void)fake_out(f, 0);
-	if (call->done(call->ctx, loss))
+	if (!call->done(call->ctx, loss))
 		return;
 	(void)fake_in(ctx);
-	f->node[ino].loss = 0;
+	if (!f->node[ino].loss)
+		f->node[ino].loss = loss;
 	(void)fake_out(f, 0);
 }
 
