@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,9 +185,17 @@ static void see_fragment(struct audit *a, const struct extent_rec *rec,
 		if (rec->fragments[j].disk == f->disk)
 			extent_wrong(a, a->id, "has two on one disk");
 	io.buf = buf;
-	if (!may_be_bad(a, f->disk) &&
-	    (fragio_read(a->x, e, &io, 1) || io.result))
-		extent_wrong(a, a->id, "has a bad fragment that nobody knows");
+	if (!may_be_bad(a, f->disk)) {
+		int r = fragio_read(a->x, e, &io, 1);
+
+		r = r < 0 ? r : io.result;
+		if (r < 0)
+			(void)fprintf(stderr, "fragment %u on disk %u: %s\n", i,
+				      f->disk, fail_name(r));
+		if (r < 0)
+			extent_wrong(a, a->id,
+				     "has a bad fragment that nobody knows");
+	}
 	xentry_free(e);
 	met(a->w, SUM_FRAGMENTS, 1);
 }
