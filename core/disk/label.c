@@ -14,6 +14,7 @@
 #include <base/cleanup.h>
 #include <base/fail.h>
 #include <base/hash.h>
+#include <base/ids.h>
 #include <base/le.h>
 #include <base/str.h>
 
@@ -85,18 +86,6 @@ int member_copy(const struct member *from, struct member *ret)
 	else
 		*ret = m;
 	return r;
-}
-
-static int ids_copy(const uint32_t *from, uint32_t n, uint32_t **ret)
-{
-	*ret = NULL;
-	if (!n)
-		return 0;
-	*ret = (uint32_t *)malloc(n * sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	memcpy(*ret, from, n * sizeof(**ret));
-	return 0;
 }
 
 static int members_copy(const struct label *from, struct label *to)

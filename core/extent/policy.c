@@ -10,6 +10,7 @@
 
 #include <base/cleanup.h>
 #include <base/fail.h>
+#include <base/ids.h>
 #include <base/list.h>
 #include <base/log.h>
 
@@ -194,17 +195,6 @@ static int policies_add(struct extents *x, struct policy_entry *e)
 		return -ENOMEM;
 	x->policies = p;
 	p[x->n_policies++] = e;
-	return 0;
-}
-
-static int ids_copy(const uint32_t *from, uint32_t n, uint32_t **ret)
-{
-	if (!n)
-		return 0;
-	*ret = (uint32_t *)malloc(n * sizeof(**ret));
-	if (!*ret)
-		return -ENOMEM;
-	memcpy(*ret, from, n * sizeof(**ret));
 	return 0;
 }
 
