@@ -52,6 +52,14 @@ struct policy {
 	char spec[128];                /* "erasure:4+2" */
 };
 
+/* In stored bytes for a byte of content. */
+static inline bool policy_costs_more(const struct policy *p,
+				     const struct policy *than)
+{
+	return (uint64_t)(p->k + p->m) * than->k >
+	       (uint64_t)(than->k + than->m) * p->k;
+}
+
 /* ---- life ------------------------------------------------------------ */
 
 struct extents_how {

@@ -368,7 +368,6 @@ static void *work_main(void *arg)
 int work_start(struct files *f)
 {
 	unsigned n = f->how.readonly ? 0 : f->how.n_threads;
-
 	int r = n ? changed_start(f) : 0;
 
 	if (r < 0)
@@ -484,7 +483,7 @@ static int admit(struct files *f, const struct policy *p, uint64_t bytes,
 	AUTOLOCK(&f->dirty_lock);
 	if (f->stop)
 		return -EROFS;
-	if (!f->dearest || in_form(1024, p, f->dearest) > 1024)
+	if (!f->dearest || policy_costs_more(p, f->dearest))
 		f->dearest = p;
 	dirty = in_form(f->dirty_bytes, f->dearest, p);
 	if (f->dirty_bytes <= f->dirty_limit && dirty + bytes <= room)

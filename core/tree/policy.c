@@ -248,13 +248,6 @@ static int policy_unknown(struct tree *t, const char *name)
 		    (const char *)list.data);
 }
 
-/* Stored bytes for a byte of content. */
-static bool costs_more(const struct policy *p, const struct policy *than)
-{
-	return (uint64_t)(p->k + p->m) * than->k >
-	       (uint64_t)(than->k + than->m) * p->k;
-}
-
 static bool policy_allows(const struct policy *p,
 			  const struct dynfs_caller *who)
 {
@@ -272,7 +265,7 @@ static int policy_check(struct tree *t, const struct policy *p,
 {
 	const struct policy *usual = extents_policy_default(t->extents);
 
-	if (who->uid && costs_more(p, usual) && !policy_allows(p, who))
+	if (who->uid && policy_costs_more(p, usual) && !policy_allows(p, who))
 		return fail(-EPERM,
 			    "policy %s (%s) costs more than %s (%s), and "
 			    "policies.%s.users does not name uid %u",
