@@ -108,9 +108,8 @@ struct fragread {
 	struct disk_op table_op;
 	struct iovec table_iov;
 	uint8_t *table; /* owned; NULL when it was known, or was taken */
-	bool table_read;
 	int table_result;
-	struct fragpart *part; /* n_parts of them */
+	struct fragpart *part; /* n_parts of them, of those for all fragments */
 	uint32_t n_parts;
 };
 
@@ -205,7 +204,6 @@ static int fragread_start(struct extents *x, struct fragread *f,
 		f->table = (uint8_t *)malloc(table_len);
 		if (!f->table)
 			return -ENOMEM;
-		f->table_read = true;
 		f->table_iov = (struct iovec){ f->table, table_len };
 		f->table_op = fragread_op(f, k, &f->table_iov, DYNFS_STORE_HEAD,
 					  HEAD_FIXED_BYTES);
@@ -233,7 +231,7 @@ static void fragread_finish(struct extents *x, struct fragread *f)
 
 	for (uint32_t i = 0; i < f->n_parts && r >= 0; ++i)
 		r = f->part[i].op.op.result;
-	if (r >= 0 && f->table_read)
+	if (r >= 0)
 		r = f->table_result;
 	for (uint32_t i = 0; i < f->n_parts && r >= 0; ++i) {
 		struct fragpart *p = &f->part[i];
@@ -260,6 +258,7 @@ int fragio_read(struct extents *x, struct xentry *e, struct fragio *io,
 	struct disk_op *ops[(PARTS_MAX + 1) * FRAGMENTS_MAX];
 	struct fragread f[FRAGMENTS_MAX];
 	AUTOFREE struct fragpart *parts = NULL;
+	struct fragpart *next;
 	uint32_t n_parts = 0, n_ops = 0;
 	int r = 0;
 
@@ -271,16 +270,15 @@ int fragio_read(struct extents *x, struct xentry *e, struct fragio *io,
 	parts = (struct fragpart *)calloc(n_parts, sizeof(*parts));
 	if (!parts)
 		return -ENOMEM;
-	n_parts = 0;
+	next = parts;
 	for (uint32_t i = 0; i < n; ++i) {
-		f[i] = (struct fragread){ .e = e,
-					  .policy = p,
-					  .io = &io[i],
-					  .part = parts + n_parts };
-		n_parts += part_count(e, &io[i]);
+		f[i] = (struct fragread){
+			.e = e, .policy = p, .io = &io[i], .part = next
+		};
+		if (r >= 0)
+			r = fragread_start(x, &f[i], ops, &n_ops);
+		next += f[i].n_parts;
 	}
-	for (uint32_t i = 0; i < n && r >= 0; ++i)
-		r = fragread_start(x, &f[i], ops, &n_ops);
 	if (r >= 0 && n_ops)
 		disks_submit(x->how.disks, ops, n_ops, true);
 	for (uint32_t i = 0; i < n; ++i) {
