@@ -123,14 +123,6 @@ static void use_link(struct member *m, uint64_t dir, const char *name)
 	leave(m, from);
 }
 
-/* owner rwx, user 5 rwx, group r-x, mask rwx, other --- */
-static const char acl[44] = "\2\0\0\0"
-			    "\1\0\7\0\377\377\377\377"
-			    "\2\0\7\0\5\0\0\0"
-			    "\4\0\5\0\377\377\377\377"
-			    "\20\0\7\0\377\377\377\377"
-			    "\40\0\0\0\377\377\377\377";
-
 /* Attributes of a directory, while others make things in it. */
 static int use_attrs(struct member *m, uint64_t ino)
 {
@@ -144,8 +136,8 @@ static int use_attrs(struct member *m, uint64_t ino)
 
 	switch (pick(m, 6)) {
 	case 0: /* a file has no default */
-		r = fs->setxattr(fs->ctx, ino, name, acl, sizeof(acl), 0,
-				 &nobody);
+		r = fs->setxattr(fs->ctx, ino, name, some_acl, sizeof(some_acl),
+				 0, &nobody);
 		return r == -EACCES ? 0 : r;
 	case 1:
 		return fs->removexattr(fs->ctx, ino, name);
@@ -163,7 +155,7 @@ static int use_attrs(struct member *m, uint64_t ino)
 	default:
 		r = fs->getxattr(fs->ctx, ino, name, value, sizeof(value),
 				 &len);
-		if (!r && len != sizeof(acl))
+		if (!r && len != sizeof(some_acl))
 			return -EBADF;
 	}
 	return r == -ENODATA ? 0 : r;

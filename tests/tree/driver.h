@@ -24,6 +24,10 @@ int take_result(void *ctx, int err);
 		.done = take_result                                            \
 	}
 
+/* An ACL: owner rwx, user 5 rwx, group r-x, mask rwx, other --- */
+#define SOME_ACL_BYTES 44u
+extern const char some_acl[SOME_ACL_BYTES];
+
 /* From DYNFS_TEST_SEED or the clock; printed. */
 uint64_t driver_seed(void);
 uint64_t random_next(uint64_t *state);

@@ -149,14 +149,6 @@ static void all_rows(struct world *w, struct buf *out)
 
 static struct dynfs_file *created; /* by try_one() */
 
-/* owner rwx, user 5 rwx, group r-x, mask rwx, other --- */
-static const char acl[44] = "\2\0\0\0"
-			    "\1\0\7\0\377\377\377\377"
-			    "\2\0\7\0\5\0\0\0"
-			    "\4\0\5\0\377\377\377\377"
-			    "\20\0\7\0\377\377\377\377"
-			    "\40\0\0\0\377\377\377\377";
-
 /* Things to try, their names in the root. */
 static void make_things(struct world *w)
 {
@@ -171,10 +163,10 @@ static void make_things(struct world *w)
 	    fs->setxattr(fs->ctx, ino, "user.old", "1", 1, 0, &as_root), 0);
 	ino = make(w, 1, "acl", S_IFDIR | 0755);
 	assert_int_equal(fs->setxattr(fs->ctx, ino, "system.posix_acl_default",
-				      acl, sizeof(acl), 0, &as_root),
+				      some_acl, sizeof(some_acl), 0, &as_root),
 			 0);
 	assert_int_equal(fs->setxattr(fs->ctx, ino, "system.posix_acl_access",
-				      acl, sizeof(acl), 0, &as_root),
+				      some_acl, sizeof(some_acl), 0, &as_root),
 			 0);
 }
 
@@ -221,7 +213,7 @@ static int try_one(struct world *w, int which)
 		return fs->symlink(fs->ctx, dir, "s", "to", &as_root, &a);
 	case 13:
 		return fs->setxattr(fs->ctx, file, "system.posix_acl_access",
-				    acl, sizeof(acl), 0, &as_root);
+				    some_acl, sizeof(some_acl), 0, &as_root);
 	case 14:
 		return fs->setxattr(fs->ctx, file, "user.dynfs.policy", "one",
 				    3, 0, &as_root);
