@@ -200,7 +200,7 @@ void disks_submit(struct disks *d, struct disk_op *const *ops, uint32_t n,
 
 /* A token for what completed on the disk, and making it durable. */
 uint64_t disk_mark(struct disk *k);
-/* A failure makes the disk suspect. */
+/* A failure makes the disk suspect, and is that of every later one, too. */
 int disk_sync(struct disk *k, uint64_t token);
 
 /* ---- room ------------------------------------------------------------ */

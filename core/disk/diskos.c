@@ -289,6 +289,7 @@ static int do_random(const struct dynfs_os *os, void *buf, size_t len)
 void disk_os_init(struct disk_in *k)
 {
 	(void)pthread_mutex_init(&k->open_lock, NULL);
+	(void)pthread_mutex_init(&k->sync_lock, NULL);
 	k->os = (struct dynfs_os){
 		.size = sizeof(k->os),
 		.ctx = k,
@@ -321,6 +322,7 @@ void disk_os_init(struct disk_in *k)
 
 void disk_os_done(struct disk_in *k)
 {
+	(void)pthread_mutex_destroy(&k->sync_lock);
 	(void)pthread_mutex_destroy(&k->open_lock);
 	free(k->open);
 }

@@ -285,16 +285,30 @@ uint64_t disk_mark(struct disk *k)
 	return k->store ? reg_store_mark(k->store) : 0;
 }
 
+/*
+ * The token of a group is the last of many, and some of what it stands for may
+ * have been lost by a sync that failed below it: a write that looked at the
+ * disk before that, and began after it, has drawn the token on. So from the
+ * first failure on nothing counts as durable that was not before it, until the
+ * disk is opened again.
+ */
 int disk_sync(struct disk *k, uint64_t token)
 {
+	struct disk_in *in = disk_in(k);
 	int r;
 
 	if (!disk_readable(k))
 		return -ENODEV;
+	AUTOLOCK(&in->sync_lock);
+	if (in->sync_failed)
+		return token < in->durable_end ? 0 : -EIO;
 	r = reg_store_sync(k->store, token);
 	if (r < 0) {
+		in->sync_failed = true;
 		atomic_fetch_add_explicit(&k->errors, 1, memory_order_relaxed);
 		disk_suspect(k, "sync", r);
+	} else if (token >= in->durable_end) {
+		in->durable_end = token + 1;
 	}
 	return r;
 }

@@ -28,6 +28,9 @@ struct disk_in {
 	pthread_mutex_t open_lock;                    /* guards what follows */
 	uint64_t *open; /* a bit for each handle that it has */
 	size_t n_open_words;
+	pthread_mutex_t sync_lock; /* guards what follows */
+	uint64_t durable_end;      /* tokens below have had a good sync */
+	bool sync_failed;
 };
 
 static inline struct disk_in *disk_in(struct disk *k)

@@ -388,6 +388,43 @@ static void a_failed_sync_makes_a_disk_suspect(void **state)
 	lab_close(&lab);
 }
 
+/*
+ * A write that had looked at the disk before the sync failed, and began after
+ * it: the sync that it waits for must not cover what was lost below it.
+ */
+static void a_later_sync_says_nothing_good_of_what_was_lost(void **state)
+{
+	struct lab lab;
+	struct disks *d;
+	struct frag f[3];
+	struct disk_op *ops[] = { &f[0].o, &f[1].o, &f[2].o };
+	uint64_t durable;
+	struct disk *k;
+
+	(void)state;
+	lab_open(&lab, 2, GIB, 36);
+	lab_create(&lab);
+	assert_int_equal(lab_session(&lab, LAB_ALL, &d), 0);
+	k = disks_at(d, 0);
+	for (uint32_t i = 0; i < 3; ++i)
+		frag_write(&f[i], k, i + 1, FRAG);
+	disks_submit(d, &ops[0], 1, true);
+	durable = disk_mark(k);
+	assert_int_equal(disk_sync(k, durable), 0);
+	disks_submit(d, &ops[1], 1, true);
+	assert_int_equal(simos_fail_sync(lab.s, "/d1"), 0);
+	assert_int_equal(disk_sync(k, disk_mark(k)), -EIO);
+	atomic_store(&k->health, DISK_ONLINE); /* what that write has seen */
+	disks_submit(d, &ops[2], 1, true);
+	assert_int_equal(f[2].o.op.result, 0);
+	assert_int_equal(disk_sync(k, disk_mark(k)), -EIO);
+	assert_int_equal(disk_sync(k, durable), 0);
+	for (uint32_t i = 0; i < 3; ++i)
+		free(f[i].payload);
+	disks_close(d);
+	lab_close(&lab);
+}
+
 /* ---- capacity -------------------------------------------------------- */
 
 /* The disks with most room, which is what reaches the formula. */
@@ -682,6 +719,8 @@ int main(void)
 		cmocka_unit_test(
 		    a_failed_write_makes_a_disk_suspect_and_a_failed_read_does_not),
 		cmocka_unit_test(a_failed_sync_makes_a_disk_suspect),
+		cmocka_unit_test(
+		    a_later_sync_says_nothing_good_of_what_was_lost),
 		cmocka_unit_test(what_statfs_promises_is_what_fits),
 		cmocka_unit_test(disks_on_one_device_share_its_room),
 		cmocka_unit_test(what_an_empty_pool_can_hold_is_free),
