@@ -205,7 +205,7 @@ static int see_extent(void *ctx, const void *key, size_t key_len,
 {
 	struct audit *a = (struct audit *)ctx;
 	struct extent_rec rec;
-	uint32_t queued;
+	uint32_t queued, strong = 0;
 
 	CHECK(a->w, !key_parse_extent(key, key_len, &a->id));
 	CHECK(a->w, !extent_rec_get(value, value_len, &rec));
@@ -217,8 +217,10 @@ static int see_extent(void *ctx, const void *key, size_t key_len,
 		extent_wrong(a, a->id, "counts its live bytes wrongly");
 	queued = queued_mask(a, a->id);
 	for (uint32_t i = 0; i < rec.k + rec.m; i++)
-		a->w->frail |= (queued & 1u << i) && rec.fragments[i].disk &&
-			       !is_weak(a->w, rec.fragments[i].disk);
+		strong += !(queued & 1u << i) && rec.fragments[i].disk &&
+			  !is_weak(a->w, rec.fragments[i].disk);
+	/* one that is not recorded any more was on a disk, too */
+	a->w->frail |= strong < rec.k;
 	a->n_weak += there(a, key_repair(a->id));
 	a->at_risk += there(a, key_repair(a->id)) ? rec.plain_len : 0;
 	if ((rec.flags & EXTENT_DEGRADED) && !there(a, key_repair(a->id)))

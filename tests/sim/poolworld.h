@@ -61,7 +61,7 @@ struct world {
 	unsigned weak[2], n_weak;
 	bool away[2]; /* now */
 	bool worn;    /* something went wrong with a weak one */
-	bool frail;   /* a cut took fragments from others, too */
+	bool frail;   /* an extent can not do without the weak ones any more */
 	bool flips;   /* bits of weak ones do, so their fragments may be bad */
 	bool killed;  /* what it left may be in caches only */
 	bool unsure;  /* and some disks can not make it durable */
