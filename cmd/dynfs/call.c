@@ -15,6 +15,12 @@
 #include <string.h>
 #include <time.h>
 
+int no_daemon(const struct conf *conf)
+{
+	return fail(-ENOTCONN, "no daemon is running for pool %s",
+		    conf->pool.name);
+}
+
 /* *code: what the exit code is if it fails; see exit_code_of(). */
 static int call_here(const struct command *c, const struct conf *conf,
 		     struct reg *reg, json_t *args, json_t **ret_reply,
@@ -32,8 +38,7 @@ static int call_here(const struct command *c, const struct conf *conf,
 	if (c->flags & COMMAND_NO_POOL)
 		return control_run(&env, c, args, ret_reply);
 	if (c->flags & COMMAND_DAEMON)
-		return fail(-ENOTCONN, "no daemon is running for pool %s",
-			    conf->pool.name);
+		return no_daemon(conf);
 	r = pool_exists(&how);
 	if (r == 0 && (c->flags & COMMAND_FIRST))
 		return control_run(&env, c, args, ret_reply);

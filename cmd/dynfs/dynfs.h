@@ -89,6 +89,8 @@ int verb_init(struct options *o, int argc, char **argv);
 /* call.c: a row of the control table, by the daemon or here. */
 int call_command(struct options *o, const struct command *c, int argc,
 		 char **argv);
+/* -ENOTCONN, with the text. */
+int no_daemon(const struct conf *conf);
 
 /*
  * patience.c: who waits longer than PATIENCE_S at a terminal is told what for,

@@ -71,10 +71,7 @@ static int remount_find(const struct helper *h, const struct conf *conf)
 	json_decref(args);
 	patience_over();
 	if (r < 0)
-		return fail_has_text()
-			   ? r
-			   : fail(-ENOTCONN, "no daemon is running for pool %s",
-				  conf->pool.name);
+		return fail_has_text() ? r : no_daemon(conf);
 	where = json_string_value(json_object_get(reply, "mountpoint"));
 	if (!same_place(where, h->dir))
 		r = fail(-EINVAL, "pool %s is not mounted on %s but on %s",

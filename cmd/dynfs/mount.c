@@ -83,8 +83,7 @@ int verb_umount(struct options *o, int argc, char **argv)
 	r = control_ask(conf->pool.dir, "quit", args, patience_print, NULL,
 			&reply);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && !fail_has_text())
-		r = fail(-ENOTCONN, "no daemon is running for pool %s",
-			 conf->pool.name);
+		r = no_daemon(conf);
 	if (r >= 0)
 		pidfd = daemon_handle(reply);
 	if (r >= 0)
