@@ -4,6 +4,8 @@
  * of newer programs, and mutations of a valid label by a seed (taken from
  * DYNFS_TEST_SEED, printed).
  */
+#include "seeded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,25 +24,6 @@
 #include <cmocka.h> /* last: it makes fail() a macro */
 
 #define DIR "/d"
-
-static uint64_t seed_of_run(void)
-{
-	const char *s = getenv("DYNFS_TEST_SEED");
-	uint64_t seed = s ? strtoull(s, NULL, 0) : 20240607;
-
-	print_message("seed %llu (DYNFS_TEST_SEED)\n",
-		      (unsigned long long)seed);
-	return seed;
-}
-
-static uint64_t rnd(uint64_t *s)
-{
-	*s += 0x9e3779b97f4a7c15u;
-	uint64_t z = (*s ^ *s >> 30) * 0xbf58476d1ce4e5b9u;
-
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
 
 static void uuid_of(struct uuid *u, uint32_t n)
 {
@@ -324,7 +307,7 @@ static bool crash_at(uint64_t n, uint64_t seed, enum simos_survival how)
 
 static void a_power_cut_leaves_the_old_or_the_new_label(void **state)
 {
-	uint64_t seed = seed_of_run();
+	uint64_t seed = seed_of_run(20240607);
 
 	(void)state;
 	for (uint64_t n = 1;; ++n) {
@@ -587,7 +570,7 @@ static void mutations_never_crash_the_reader(void **state)
 {
 	CLEANUP(label_done) struct label l;
 	AUTOBUF struct buf b = BUF_INIT;
-	uint64_t seed = seed_of_run();
+	uint64_t seed = seed_of_run(20240607);
 	unsigned n_good = 0, n_fixed = 0;
 
 	(void)state;
