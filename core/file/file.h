@@ -133,6 +133,12 @@ int files_recover(struct files *f);
 int file_read(struct inode *in, uint64_t off, size_t len, void *to,
 	      size_t *ret_len);
 /*
+ * The first byte from off on that is stored or dirty, or that is not, of
+ * which the end of the file is one.  -ENXIO: off is not within the file, or no
+ * data follows.
+ */
+int file_seek(struct inode *in, uint64_t off, bool data, uint64_t *ret);
+/*
  * All or nothing.  append: off is ignored.  Sets mtime and ctime.  call (or
  * NULL) is asked while it waits for room: -EINTR when nobody waits any more.
  */

@@ -86,6 +86,19 @@ bool map_shows(const struct map *m, uint32_t i);
 void map_prune(struct map *m);
 bool map_has_inline(const struct map *m);
 
+/* ---- both, span.c ---------------------------------------------------- */
+
+/* What is at some place of a chunk, and up to where it is that. */
+struct span {
+	uint32_t end;
+	bool run;     /* dirty bytes lie over it */
+	uint8_t kind; /* of the slice that is shown; 0: none is */
+};
+
+/* k: whose runs; NULL: none. */
+struct span chunk_span(const struct map *m, const struct chunk *k, uint32_t off,
+		       uint32_t chunk_bytes);
+
 /* ---- content of an inode, under inode.io ----------------------------- */
 
 /*

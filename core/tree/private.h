@@ -256,6 +256,11 @@ int view_listxattr(void *ctx, uint64_t ino, char *list, size_t len,
 		   const struct dynfs_caller *who, size_t *ret_len);
 int view_removexattr(void *ctx, uint64_t ino, const char *name);
 
+/* Ranges of content: range.c */
+int view_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
+	      uint64_t *ret);
+uint32_t view_writers(void *ctx, uint64_t ino);
+
 void view_init(struct tree *t);
 void view_done(struct tree *t);
 

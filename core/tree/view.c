@@ -155,6 +155,8 @@ void view_init(struct tree *t)
 		.getxattr = view_getxattr,
 		.listxattr = view_listxattr,
 		.removexattr = view_removexattr,
+		.seek = view_seek,
+		.writers = view_writers,
 	};
 }
 

@@ -317,6 +317,7 @@ struct fakefs *fakefs_new(void)
 	f->view.size = sizeof(f->view);
 	f->view.ctx = f;
 	fakefs_fill_view(&f->view);
+	fakefs_fill_ranges(&f->view);
 	f->view.read = fake_read;
 	f->view.write = fake_write;
 	f->view.fsync = fake_fsync;

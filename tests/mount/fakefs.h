@@ -77,6 +77,8 @@ long fakefs_opens(struct fakefs *f);
 
 /* fakefs_ops.c: what the view has besides content */
 void fakefs_fill_view(struct dynfs_fs_view *v);
+/* fakefs_range.c: ranges of content */
+void fakefs_fill_ranges(struct dynfs_fs_view *v);
 struct fake_node *fakefs_node(struct fakefs *f, uint64_t ino);
 struct fake_node *fakefs_find(struct fakefs *f, uint64_t parent,
 			      const char *name);

@@ -467,6 +467,19 @@ int file_truncate(struct inode *in, uint64_t size)
 	return content_store(in, &content);
 }
 
+/* All of it is data. */
+int file_seek(struct inode *in, uint64_t off, bool data, uint64_t *ret)
+{
+	AUTOBUF struct buf content = BUF_INIT;
+	AUTORDLOCK(&in->io);
+
+	content_load(in, &content);
+	if (off >= content.len)
+		return -ENXIO;
+	*ret = data ? off : content.len;
+	return 0;
+}
+
 int file_sync(struct inode *in, bool data_only)
 {
 	(void)in;

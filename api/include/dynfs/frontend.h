@@ -227,6 +227,16 @@ struct dynfs_fs_view {
 	int (*listxattr)(void *ctx, uint64_t ino, char *list, size_t len,
 			 const struct dynfs_caller *who, size_t *ret_len);
 	int (*removexattr)(void *ctx, uint64_t ino, const char *name);
+
+	/*
+	 * whence: SEEK_DATA or SEEK_HOLE of lseek(2).  The view answers from
+	 * what it was given: a frontend that keeps dirty pages of its own
+	 * writes back those in a hole before it believes in it.
+	 */
+	int (*seek)(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
+		    uint64_t *ret);
+	/* How often it is open for writing. */
+	uint32_t (*writers)(void *ctx, uint64_t ino);
 };
 
 /* What a frontend is given when it opens. */

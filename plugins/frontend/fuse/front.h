@@ -7,6 +7,7 @@
  *	session.c    what is agreed with the kernel, the loop
  *	names.c      requests about names and attributes
  *	content.c    requests about content
+ *	ranges.c     requests about ranges of content, data and holes
  *	list.c       lists of names
  *	slow.c       requests that may take long
  *	gaveup.c     who does not wait for them any more
@@ -63,6 +64,9 @@ struct front {
 	bool loop_started;
 	unsigned int threads; /* in the loop, beside those that wait */
 
+	pthread_t seeker; /* ranges.c's */
+	bool seeker_started;
+
 	atomic_size_t copied_bytes; /* of writes that stand in line */
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -79,6 +83,9 @@ struct front {
 	bool watch_ends;
 	unsigned int look;
 	struct front_slow_list interrupted; /* those not looked at in front */
+	struct front_seek *seeks, **seeks_end; /* wait for the seeker */
+	pthread_cond_t seek;                   /* there is one, or no more */
+	bool seeker_stops;
 };
 
 static inline struct front *front_of(fuse_req_t req)
@@ -212,6 +219,13 @@ void front_statfs(fuse_req_t req, fuse_ino_t ino);
 void front_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		 struct fuse_file_info *fi, unsigned int flags,
 		 const void *in_buf, size_t in_len, size_t out_len);
+
+/* ranges.c */
+void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		 struct fuse_file_info *fi);
+int front_seeker_start(struct front *f);
+/* No request comes any more; those that wait are answered. */
+void front_seeker_stop(struct front *f);
 
 /* reply.c: errors are negative here, 0 is success */
 void front_reply_err(fuse_req_t req, int err);

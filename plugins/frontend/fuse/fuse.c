@@ -37,12 +37,16 @@ static int front_create_instance(const struct dynfs_host *h, const void *config,
 		goto no_cond;
 	if (pthread_cond_init(&f->watch, &attr))
 		goto no_watch;
+	if (pthread_cond_init(&f->seek, NULL))
+		goto no_seek;
 	if (pthread_mutex_init(&f->lock, NULL))
 		goto no_lock;
 	(void)pthread_condattr_destroy(&attr); /* has no state */
 	*ret_self = f;
 	return 0;
 no_lock:
+	(void)pthread_cond_destroy(&f->seek); /* nobody waits */
+no_seek:
 	(void)pthread_cond_destroy(&f->watch); /* nobody waits */
 no_watch:
 	(void)pthread_cond_destroy(&f->idle); /* nobody waits */
@@ -60,6 +64,7 @@ static void front_destroy(void *self)
 	(void)pthread_mutex_destroy(&f->lock); /* is not held */
 	(void)pthread_cond_destroy(&f->watch); /* nobody waits */
 	(void)pthread_cond_destroy(&f->idle);  /* nobody waits */
+	(void)pthread_cond_destroy(&f->seek);  /* nobody waits */
 	f->host->free(f->host, f);
 }
 
@@ -153,6 +158,7 @@ static void front_close(void *self)
 	if (f->loop_started)
 		(void)pthread_join(f->loop, NULL); /* it is ours */
 	f->loop_started = false;
+	front_seeker_stop(f);
 	pthread_mutex_lock(&f->lock);
 	while (f->n_pending)
 		pthread_cond_wait(&f->idle, &f->lock);

@@ -97,6 +97,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.listxattr = front_listxattr,
 	.removexattr = front_removexattr,
 	.ioctl = front_ioctl,
+	.lseek = front_lseek,
 };
 
 /* libfuse writes to stderr else; what matters is said by mount.c */
@@ -213,6 +214,8 @@ int front_loop_start(struct front *f)
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	err = -front_gaveup_start(f);
+	if (!err)
+		err = -front_seeker_start(f);
 	if (!err)
 		err = pthread_create(&f->loop, NULL, session_loop, f);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);

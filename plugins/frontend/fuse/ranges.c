@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data and holes.
+ *
+ * A page that was changed through mmap(2), and with the write-back cache any
+ * page, is data that the view does not know of yet, and the kernel asks where
+ * data is without a word of it: a program that copies what it is told would
+ * leave those pages out.  So where a file is open for writing (a mapping
+ * counts) the kernel has to write back what lies in a hole before that is
+ * believed.  What can be told to it is to forget pages, which writes back
+ * dirty ones first; only those of the hole are forgotten, which are empty or
+ * dirty, so nothing that costs a read is lost, and data needs no second look.
+ *
+ * That call ends when the writes that it causes were answered.  So it is made
+ * by a thread of its own, which holds nothing and answers no other request.
+ */
+#include "front.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define SEEK_LOOKS 1000 /* at a file that others write to meanwhile */
+
+struct front_seek {
+	struct front_seek *next;
+	fuse_req_t req;
+	fuse_ino_t ino;
+	uint64_t off;
+	uint32_t whence;
+};
+
+static int seek_view(const struct front *f, const struct front_seek *s,
+		     uint64_t off, uint32_t whence, uint64_t *ret)
+{
+	return f->fs->seek(f->fs->ctx, s->ino, off, whence, ret);
+}
+
+/*
+ * The hole that the answer (err, at) depends on: [*from, *end), end 0 for
+ * all the rest; false: none.
+ */
+static bool seek_hole(const struct front *f, const struct front_seek *s,
+		      int err, uint64_t at, uint64_t *from, uint64_t *end)
+{
+	uint64_t hole;
+
+	*from = s->off;
+	*end = 0;
+	if (s->whence == SEEK_DATA) {
+		if (err)
+			return err == -ENXIO &&
+			       !seek_view(f, s, s->off, SEEK_HOLE, &hole);
+		*end = at;
+		return at > s->off;
+	}
+	*from = at;
+	if (err)
+		return false;
+	err = seek_view(f, s, at, SEEK_DATA, end);
+	/* at the end of the file, which the kernel tells of at once */
+	if (err == -ENXIO && seek_view(f, s, at, SEEK_HOLE, &hole))
+		return false;
+	return !err || err == -ENXIO;
+}
+
+/* Until what is asked is in no hole that the kernel might have filled. */
+static int seek_sure(const struct front *f, const struct front_seek *s,
+		     uint64_t *ret)
+{
+	uint64_t at = 0, from, end, next = 0;
+	int err = seek_view(f, s, s->off, s->whence, &at);
+
+	for (int i = 0; i < SEEK_LOOKS; i++) {
+		int again;
+
+		if (!seek_hole(f, s, err, at, &from, &end))
+			break;
+		/* -ENOENT: the kernel has nothing of it */
+		(void)fuse_lowlevel_notify_inval_inode(
+		    f->session, s->ino, (off_t)from,
+		    end ? (off_t)(end - from) : 0);
+		again = seek_view(f, s, s->off, s->whence, &next);
+		if (again == err && (err || next == at))
+			break;
+		err = again;
+		at = next;
+	}
+	*ret = at;
+	return err;
+}
+
+static void seek_reply(fuse_req_t req, int err, uint64_t at)
+{
+	if (err)
+		front_reply_err(req, err);
+	else
+		(void)fuse_reply_lseek(req, (off_t)at); /* may have gone */
+}
+
+static void seek_do(struct front *f, struct front_seek *s)
+{
+	uint64_t at = 0;
+	int err = seek_sure(f, s, &at);
+
+	seek_reply(s->req, err, at);
+	f->host->free(f->host, s);
+	front_unpin(f);
+}
+
+static void *seek_main(void *arg)
+{
+	struct front *f = arg;
+
+	pthread_mutex_lock(&f->lock);
+	while (f->seeks || !f->seeker_stops) {
+		struct front_seek *s = f->seeks;
+
+		if (!s) {
+			pthread_cond_wait(&f->seek, &f->lock);
+			continue;
+		}
+		f->seeks = s->next;
+		if (!f->seeks)
+			f->seeks_end = &f->seeks;
+		pthread_mutex_unlock(&f->lock);
+		seek_do(f, s);
+		pthread_mutex_lock(&f->lock);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return NULL;
+}
+
+int front_seeker_start(struct front *f)
+{
+	int err;
+
+	f->seeks_end = &f->seeks;
+	f->seeker_stops = false;
+	err = pthread_create(&f->seeker, NULL, seek_main, f);
+	f->seeker_started = !err;
+	return -err;
+}
+
+void front_seeker_stop(struct front *f)
+{
+	if (!f->seeker_started)
+		return;
+	pthread_mutex_lock(&f->lock);
+	f->seeker_stops = true;
+	pthread_cond_signal(&f->seek);
+	pthread_mutex_unlock(&f->lock);
+	(void)pthread_join(f->seeker, NULL); /* it is ours */
+	f->seeker_started = false;
+}
+
+static void seek_later(struct front *f, struct front_seek *s)
+{
+	front_pin(f);
+	pthread_mutex_lock(&f->lock);
+	*f->seeks_end = s;
+	f->seeks_end = &s->next;
+	pthread_cond_signal(&f->seek);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
+		 struct fuse_file_info *fi)
+{
+	struct front *f = front_of(req);
+	struct front_seek *s, now = { .req = req,
+				      .ino = ino,
+				      .off = (uint64_t)off,
+				      .whence = (uint32_t)whence };
+	uint64_t at = 0, from, end;
+	int err;
+
+	(void)fi;
+	err = off < 0 ? -ENXIO : seek_view(f, &now, now.off, now.whence, &at);
+	if (off < 0 || !f->fs->writers(f->fs->ctx, ino) ||
+	    !seek_hole(f, &now, err, at, &from, &end)) {
+		seek_reply(req, err, at);
+		return;
+	}
+	s = f->host->alloc(f->host, sizeof(*s), 0);
+	if (!s) {
+		front_reply_err(req, -ENOMEM);
+		return;
+	}
+	*s = now;
+	seek_later(f, s);
+}

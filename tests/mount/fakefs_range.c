@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See fakefs.h: ranges of content.  A hole is a block of zeros, so that what
+ * counts as data is what was written and nothing that the kernel still has.
+ */
+#include "fakefs.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BLOCK 4096u
+
+static bool is_data(const struct fake_node *n, uint64_t off)
+{
+	uint64_t at = off / BLOCK * BLOCK;
+
+	for (; at < n->attr.size_bytes && at < off / BLOCK * BLOCK + BLOCK;
+	     at++)
+		if (n->data[at])
+			return true;
+	return false;
+}
+
+static int fake_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
+		     uint64_t *ret)
+{
+	struct fakefs *f = ctx;
+	const struct fake_node *n;
+	uint64_t end;
+	int err = -ENXIO;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_node(f, ino);
+	end = n ? n->attr.size_bytes : 0;
+	if (off < end) {
+		while (off < end && is_data(n, off) != (whence == SEEK_DATA))
+			off += BLOCK - off % BLOCK;
+		*ret = off < end ? off : end;
+		err = off < end || whence == SEEK_HOLE ? 0 : -ENXIO;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
+/* Whatever it is open for. */
+static uint32_t fake_writers(void *ctx, uint64_t ino)
+{
+	struct fakefs *f = ctx;
+	const struct fake_node *n;
+	uint32_t opens;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_node(f, ino);
+	opens = n ? (uint32_t)n->opens : 0;
+	pthread_mutex_unlock(&f->lock);
+	return opens;
+}
+
+void fakefs_fill_ranges(struct dynfs_fs_view *v)
+{
+	v->seek = fake_seek;
+	v->writers = fake_writers;
+}

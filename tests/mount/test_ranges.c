@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ranges of content through the FUSE frontend: what the kernel keeps to
+ * itself, and what the view hears of.
+ */
+#include "mounted.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAGE    4096
+#define PAGES   1000
+#define SECONDS 100 /* for all tests */
+
+static struct mounted the;
+
+static int setup_with(const char *const *kv)
+{
+	mounted_init(&the, NULL, kv);
+	return mounted_start(&the);
+}
+
+static int setup(void **state)
+{
+	static const char *const kv[] = { "threads=1", NULL };
+
+	(void)state;
+	return setup_with(kv);
+}
+
+static int setup_writeback(void **state)
+{
+	static const char *const kv[] = { "writeback=true", NULL };
+
+	(void)state;
+	return setup_with(kv);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mounted_done(&the);
+	return 0;
+}
+
+static int open_file(int flags)
+{
+	int fd = open(mounted_path(&the, "file"), flags | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* In the child; what it has open of ours would keep the mount alive. */
+static void be_mapper(off_t page, int say, int hear)
+{
+	char *map, c;
+	int fd;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)dup2(say, STDOUT_FILENO);
+	(void)dup2(hear, STDIN_FILENO);
+	(void)close_range(STDERR_FILENO, ~0U, 0);
+	fd = open(mounted_path(&the, "file"), O_RDWR | O_CLOEXEC);
+	map = mmap(NULL, (size_t)PAGES * PAGE, PROT_READ | PROT_WRITE,
+		   MAP_SHARED, fd, 0);
+	(void)close(fd);
+	if (map == MAP_FAILED)
+		_exit(1);
+	map[page * PAGE + 7] = 'x';
+	if (write(STDOUT_FILENO, "x", 1) != 1)
+		_exit(1);
+	(void)!read(STDIN_FILENO, &c, 1); /* until it is told to end */
+	_exit(0);
+}
+
+struct mapper {
+	pid_t pid;
+	int say;
+};
+
+/* Another process changes a page of a mapping and keeps it. */
+static struct mapper dirty_page(off_t page)
+{
+	int up[2], down[2];
+	struct mapper m;
+	char c;
+
+	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(down, O_CLOEXEC), 0);
+	m.pid = fork();
+	if (!m.pid)
+		be_mapper(page, up[1], down[0]);
+	assert_true(m.pid > 0);
+	(void)close(up[1]);
+	(void)close(down[0]);
+	assert_int_equal(read(up[0], &c, 1), 1);
+	(void)close(up[0]);
+	m.say = down[1];
+	return m;
+}
+
+static void end_mapper(const struct mapper *m)
+{
+	int status;
+
+	assert_int_equal(write(m->say, "x", 1), 1);
+	(void)close(m->say);
+	assert_int_equal(waitpid(m->pid, &status, 0), m->pid);
+	assert_int_equal(status, 0);
+}
+
+static void a_page_that_another_process_changed_is_data(void **state)
+{
+	static const off_t at[] = { 17, 500, PAGES - 1 };
+	int fd = open_file(O_RDWR | O_CREAT);
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)PAGES * PAGE), 0);
+	(void)close(fd);
+	fd = open_file(O_RDONLY);
+	assert_int_equal(lseek(fd, 0, SEEK_DATA), -1);
+	assert_int_equal(errno, ENXIO);
+	for (size_t i = 0; i < sizeof(at) / sizeof(*at); i++) {
+		struct mapper m = dirty_page(at[i]);
+		off_t from = i ? (at[i - 1] + 1) * PAGE : 0;
+
+		assert_int_equal(lseek(fd, from, SEEK_DATA), at[i] * PAGE);
+		assert_int_equal(lseek(fd, at[i] * PAGE, SEEK_HOLE),
+				 (at[i] + 1) * PAGE);
+		end_mapper(&m);
+	}
+	assert_int_equal(lseek(fd, 0, SEEK_HOLE), 0);
+	assert_int_equal(lseek(fd, PAGES * PAGE, SEEK_DATA), -1);
+	assert_int_equal(errno, ENXIO);
+	(void)close(fd);
+}
+
+/* The hole that is asked for is not one any more. */
+static void changed_pages_are_no_hole(void **state)
+{
+	int fd = open_file(O_RDWR | O_CREAT);
+	struct mapper m[3];
+	char page[PAGE];
+
+	(void)state;
+	(void)memset(page, 'd', sizeof(page));
+	assert_int_equal(ftruncate(fd, (off_t)PAGES * PAGE), 0);
+	assert_int_equal(pwrite(fd, page, PAGE, 0), PAGE);
+	for (int i = 0; i < 3; i++)
+		m[i] = dirty_page(i + 1);
+	assert_int_equal(lseek(fd, 5, SEEK_HOLE), 4 * PAGE);
+	assert_int_equal(lseek(fd, 4 * PAGE, SEEK_DATA), -1);
+	for (int i = 0; i < 3; i++)
+		end_mapper(&m[i]);
+	(void)close(fd);
+}
+
+#define MOUNTED(test)                                                          \
+	cmocka_unit_test_setup_teardown(test, setup, teardown),                \
+	    cmocka_unit_test_setup_teardown(test, setup_writeback, teardown)
+
+static int run_all(void)
+{
+	const struct CMUnitTest tests[] = {
+		MOUNTED(a_page_that_another_process_changed_is_data),
+		MOUNTED(changed_pages_are_no_hole),
+	};
+
+	(void)alarm(SECONDS);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return mounted_main(run_all);
+}
