@@ -117,13 +117,22 @@ static int drop_extent(struct extents *x, struct dropping *d, struct batch *b)
 	return buf_error(&value) < 0 ? -ENOMEM : b->error;
 }
 
+static int live_put(const struct dropping *d, struct batch *b)
+{
+	AUTOBUF struct buf value = BUF_INIT;
+	struct key key = key_live(d->id);
+
+	live_rec_put(&value, d->live_bytes);
+	batch_put(b, key.data, key.len, value.data, value.len);
+	return buf_error(&value) < 0 ? -ENOMEM : b->error;
+}
+
 int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 		 uint64_t chunk, uint64_t sequence, uint32_t length,
 		 struct batch *b)
 {
 	struct key key = key_ref(id, ino, chunk, sequence);
 	struct key all = key_ref_extent(id);
-	AUTOBUF struct buf value = BUF_INIT;
 	struct count_refs count = { 0 };
 	struct dropping *d;
 	int r = dropping_get(x, id, &d);
@@ -133,26 +142,34 @@ int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 	batch_delete(b, key.data, key.len);
 	d->n_unrefs++;
 	d->live_bytes -= length < d->live_bytes ? length : d->live_bytes;
+	if (d->referred)
+		return live_put(d, b);
 	count.enough = d->n_unrefs + 1;
 	r = meta_scan(x->meta, all.data, all.len, NULL, 0, count_ref, &count);
 	if (r < 0)
 		return r;
 	if (count.n <= d->n_unrefs)
 		return drop_extent(x, d, b);
-	key = key_live(id);
-	live_rec_put(&value, d->live_bytes);
-	batch_put(b, key.data, key.len, value.data, value.len);
-	return buf_error(&value) < 0 ? -ENOMEM : b->error;
+	return live_put(d, b);
 }
 
-void extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
-		uint64_t chunk, uint64_t sequence, struct batch *b)
+int extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
+	       uint64_t chunk, uint64_t sequence, uint32_t length,
+	       struct batch *b)
 {
 	static const uint8_t version[1] = { 1 };
 	struct key key = key_ref(id, ino, chunk, sequence);
+	struct dropping *d;
+	int r = dropping_get(x, id, &d);
 
-	(void)x;
+	if (r < 0)
+		return r;
+	if (d->freed)
+		return -ENOENT;
 	batch_put(b, key.data, key.len, version, sizeof(version));
+	d->referred = true;
+	d->live_bytes += length;
+	return live_put(d, b);
 }
 
 /* After the commit, so the open group is that of the batch or a later one. */

@@ -180,9 +180,14 @@ void extent_drop_begin(struct extents *x);
 int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 		 uint64_t chunk, uint64_t sequence, uint32_t length,
 		 struct batch *b);
-/* One more slice points into it (clones). */
-void extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
-		uint64_t chunk, uint64_t sequence, struct batch *b);
+/*
+ * One more slice points into it (clones), for as long as some slice that the
+ * batch does not take away does.  Between begin and end of a drop, before any
+ * reference to it is dropped in the batch.
+ */
+int extent_ref(struct extents *x, struct extent_id id, uint64_t ino,
+	       uint64_t chunk, uint64_t sequence, uint32_t length,
+	       struct batch *b);
 void extent_drop_end(struct extents *x, bool committed);
 
 /* ---- looking --------------------------------------------------------- */

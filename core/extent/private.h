@@ -60,6 +60,7 @@ struct dropping {
 	uint64_t live_bytes;
 	uint64_t queued_bytes; /* of the repair queue that end with it */
 	bool freed;
+	bool referred; /* by the batch: it stays */
 	struct free_rec free;
 };
 

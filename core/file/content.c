@@ -47,6 +47,31 @@ int chunk_get(struct content *c, uint64_t number, struct chunk **ret)
 	return 0;
 }
 
+static void drop_row(struct inode *in, struct chunk *k, uint64_t sequence,
+		     struct batch *b)
+{
+	struct key key = key_slice(in->ino, k->number, sequence);
+
+	batch_delete(b, key.data, key.len);
+}
+
+/* A hole over nothing is what there is without it. */
+static void drop_holes(struct inode *in, struct chunk *k, struct batch *b)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < k->map.n_slices; ++i) {
+		if (k->map.slices[i].kind != SLICE_HOLE ||
+		    map_hides(&k->map, i))
+			continue;
+		drop_row(in, k, k->map.slices[i].sequence, b);
+		map_unshow(&k->map, i);
+		any = true;
+	}
+	if (any)
+		map_prune(&k->map);
+}
+
 /* Slices that nothing shows leave the index and give up their extents. */
 int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 {
@@ -54,13 +79,11 @@ int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 
 	for (uint32_t i = 0; i < k->map.n_slices; ++i) {
 		const struct slice *s = &k->map.slices[i];
-		struct key key;
 		int r;
 
 		if (map_shows(&k->map, i))
 			continue;
-		key = key_slice(in->ino, k->number, s->sequence);
-		batch_delete(b, key.data, key.len);
+		drop_row(in, k, s->sequence, b);
 		if (s->kind != SLICE_EXTENT)
 			continue;
 		r = extent_unref(x, s->extent, in->ino, k->number, s->sequence,
@@ -69,6 +92,7 @@ int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 			return r;
 	}
 	map_prune(&k->map);
+	drop_holes(in, k, b);
 	return 0;
 }
 

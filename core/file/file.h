@@ -147,6 +147,11 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 /* Longer reads as zeros; shorter never shows the cut bytes again, ever. */
 int file_truncate(struct inode *in, uint64_t size);
 /*
+ * As fallocate(2) with that mode.  In steps: an error leaves a part done.
+ * -EOPNOTSUPP: no such mode.
+ */
+int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len);
+/*
  * Its bytes and attributes so far are durable, or an error says that some can
  * not be stored so far.  What was lost before is in inode.losses.
  */

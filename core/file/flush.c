@@ -50,94 +50,6 @@ struct flush {
 
 /* ---- taking ---------------------------------------------------------- */
 
-static int read_slice(struct inode *in, const struct slice *s, uint32_t skip,
-		      uint32_t len, uint8_t *to)
-{
-	if (s->kind == SLICE_EXTENT)
-		return extent_read(in->files->how.extents, s->extent,
-				   s->extent_off + skip, len, to);
-	if (s->kind == SLICE_INLINE)
-		memcpy(to, s->bytes + skip, len);
-	else
-		memset(to, 0, len);
-	return 0;
-}
-
-/* What is shown of [off, end) becomes a run, below the runs that are there. */
-static int rewrite_shown(struct inode *in, struct content *c, struct chunk *k,
-			 const struct shown *s)
-{
-	const struct slice *of = &k->map.slices[s->slice];
-	AUTOFREE uint8_t *data = NULL;
-	struct list newer;
-	bool full;
-	int r;
-
-	data = (uint8_t *)malloc(s->len);
-	if (!data)
-		return -ENOMEM;
-	r = read_slice(in, of, s->off - of->off, s->len, data);
-	if (r < 0)
-		return r;
-	atomic_store(&c->guess, true); /* one that it joins has them twice */
-	/* newer bytes win: put the old ones only where no run is */
-	list_init(&newer);
-	for (uint32_t at = s->off; at < s->off + s->len;) {
-		uint32_t end = s->off + s->len;
-		bool covered = false;
-
-		list_for(l, &k->runs)
-		{
-			const struct run *run =
-			    container_of(l, struct run, in_chunk);
-
-			if (run->off <= at && run->off + run->len > at) {
-				at = run->off + run->len;
-				covered = true;
-				break;
-			}
-			if (run->off > at && run->off < end)
-				end = run->off;
-		}
-		if (covered)
-			continue;
-		r = run_write(in, c, k, at, data + (at - s->off), end - at, 0,
-			      &full);
-		if (r < 0)
-			return r;
-		at = end;
-	}
-	return 0;
-}
-
-/*
- * Bring slices back into runs: the inline ones that a sync left, or all of a
- * chunk that has too many.
- */
-static int chunk_rewrite(struct inode *in, struct content *c, struct chunk *k,
-			 bool all)
-{
-	uint32_t n = k->map.n_shown;
-	AUTOFREE struct shown *shown = NULL;
-
-	shown = (struct shown *)malloc((n ? n : 1) * sizeof(*shown));
-	if (!shown)
-		return -ENOMEM;
-	memcpy(shown, k->map.shown, n * sizeof(*shown));
-	for (uint32_t i = 0; i < n; ++i) {
-		uint8_t kind = k->map.slices[shown[i].slice].kind;
-		int r;
-
-		if (kind == SLICE_HOLE || (!all && kind != SLICE_INLINE))
-			continue;
-		r = rewrite_shown(in, c, k, &shown[i]);
-		/* what can not be read stays where it is */
-		if (r == -ENOMEM)
-			return r;
-	}
-	return 0;
-}
-
 /* A file that is small enough to stay in the metadata for good. */
 static bool stays_inline(const struct inode *in)
 {
@@ -181,13 +93,9 @@ static int take_maps(struct inode *in, struct content *c)
 	{
 		struct chunk *k = container_of(l, struct run, link)->chunk;
 
-		if (k->map.n_slices < CHUNK_SLICES_MAX || k->rewritten)
-			continue;
-		k->rewritten = true;
-		/* for the better only: the flush goes on as it can */
-		(void)chunk_rewrite(in, c, k, true);
 		/* runs may have merged: the next of l may be gone */
-		return 1;
+		if (chunk_compact(in, c, k))
+			return 1;
 	}
 	return 0;
 }

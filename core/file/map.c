@@ -145,3 +145,23 @@ bool map_has_inline(const struct map *m)
 			return true;
 	return false;
 }
+
+bool map_hides(const struct map *m, uint32_t i)
+{
+	const struct slice *s = &m->slices[i];
+
+	for (uint32_t j = 0; j < i; ++j) {
+		const struct slice *o = &m->slices[j];
+
+		if (o->off < s->off + s->len && s->off < o->off + o->len)
+			return true;
+	}
+	return false;
+}
+
+void map_unshow(struct map *m, uint32_t slice)
+{
+	for (uint32_t i = m->n_shown; i-- > 0;)
+		if (m->shown[i].slice == slice)
+			shown_remove(m, i);
+}

@@ -85,6 +85,10 @@ bool map_shows(const struct map *m, uint32_t i);
 /* Forget slices of which nothing is shown. */
 void map_prune(struct map *m);
 bool map_has_inline(const struct map *m);
+/* Does slice i lie over anything at all? */
+bool map_hides(const struct map *m, uint32_t i);
+/* Nothing of slice i is shown any more; it lies over nothing. */
+void map_unshow(struct map *m, uint32_t i);
 
 /* ---- both, span.c ---------------------------------------------------- */
 
@@ -331,6 +335,13 @@ int run_write(struct inode *in, struct content *c, struct chunk *k,
 void run_free(struct files *f, struct content *c, struct run *r);
 /* Its bytes are what content.pending counts, unless slices have them. */
 void run_count(struct content *c, struct run *r, bool in_slices);
+/* The first chunk from number on that has runs; UINT64_MAX: none. */
+uint64_t runs_next(const struct content *c, uint64_t number);
+/* No run of the chunk goes over that place any more.  content.flush is held. */
+int run_split(struct files *f, struct content *c, struct chunk *k, uint32_t at);
+/* Those that lie in [off, end) go. */
+void runs_remove(struct files *f, struct content *c, struct chunk *k,
+		 uint32_t off, uint32_t end);
 /* Is there what nothing else holds? */
 bool runs_matter(const struct content *c);
 /* All that waits to be stored; what is lost.  content.flush is held too. */
@@ -372,6 +383,53 @@ enum flush_mode {
 int flush_inode(struct inode *in, enum flush_mode mode);
 /* Several with small runs share extents; each flush is held. */
 int flush_many(struct inode **in, uint32_t n);
+
+/* compact.c */
+/*
+ * Bring slices back into runs: the inline ones that a sync left, or all of a
+ * chunk.  What can not be read stays where it is.
+ */
+int chunk_rewrite(struct inode *in, struct content *c, struct chunk *k,
+		  bool all);
+/* Too many slices: they become runs, on their way to be few.  1: they did. */
+int chunk_compact(struct inode *in, struct content *c, struct chunk *k);
+
+/* edit.c: content.flush and inode.io are held, the latter alone */
+#define EDIT_RANGES 256u
+#define EDIT_ROWS   512u /* about as many in a batch */
+
+struct edit {
+	struct inode *in;
+	struct content *c;
+	struct batch batch;
+	struct before was;
+	struct edit_part {
+		struct chunk *k;
+		uint32_t off, end;
+	} at[EDIT_RANGES]; /* where runs go */
+	uint32_t n;
+	uint32_t n_runs; /* that go */
+	uint32_t n_rows;
+};
+
+/* Takes the extents' drop and inode.lock; edit_end() gives them back. */
+void edit_begin(struct edit *e, struct inode *in, struct content *c);
+/* What is dirty there goes with the commit; the map is loaded. */
+int edit_range(struct edit *e, struct chunk *k, uint32_t off, uint32_t end);
+/* A slice over a part of a range; gets its sequence. */
+int edit_put(struct edit *e, struct chunk *k, struct slice *s);
+int edit_hole(struct edit *e, struct chunk *k, uint32_t off, uint32_t end);
+/* Commits, unless r says that it failed before. */
+int edit_end(struct edit *e, int r);
+/* After it, if it was good: chunks of too many slices, and of none. */
+void edit_trim(const struct edit *e);
+static inline bool edit_is_full(const struct edit *e)
+{
+	return e->n == EDIT_RANGES || e->n_rows >= EDIT_ROWS;
+}
+/* The first chunk from that number on with slices or runs; UINT64_MAX. */
+int chunk_next(struct inode *in, const struct content *c, uint64_t from,
+	       uint64_t *ret);
 
 /* reclaim.c */
 /* Its intent record stays, if it fails: somebody has to ask again. */

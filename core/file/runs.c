@@ -238,3 +238,69 @@ void run_unflush(struct files *f, struct content *c, struct run *r)
 	r->flushing = false;
 	run_count(c, r, false);
 }
+
+uint64_t runs_next(const struct content *c, uint64_t number)
+{
+	uint64_t first = UINT64_MAX;
+
+	list_for(l, &c->runs)
+	{
+		const struct run *r = container_of(l, struct run, link);
+
+		if (r->chunk->number >= number && r->chunk->number < first)
+			first = r->chunk->number;
+	}
+	return first;
+}
+
+/* The part of the run from at on becomes one of its own, as old as it is. */
+static int run_halve(struct files *f, struct content *c, struct run *r,
+		     uint32_t at)
+{
+	uint32_t head = at - r->off;
+	struct run *tail;
+	int err = run_new(f, c, r->chunk, at, r->len - head, r->born_ns, &tail);
+
+	if (err < 0)
+		return err;
+	memcpy(tail->at.data, r->at.data + head, r->len - head);
+	tail->len = r->len - head;
+	tail->moves = r->moves;
+	r->len = head;
+	run_count(c, r, false);
+	run_count(c, tail, false);
+	list_remove(&tail->link);
+	list_add_before(r->link.next, &tail->link);
+	list_remove(&tail->in_chunk);
+	list_add_before(r->in_chunk.next, &tail->in_chunk);
+	return 0;
+}
+
+int run_split(struct files *f, struct content *c, struct chunk *k, uint32_t at)
+{
+	list_for_safe(l, &k->runs)
+	{
+		struct run *r = container_of(l, struct run, in_chunk);
+		int err;
+
+		if (r->off >= at || r->off + r->len <= at)
+			continue;
+		err = run_halve(f, c, r, at);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+void runs_remove(struct files *f, struct content *c, struct chunk *k,
+		 uint32_t off, uint32_t end)
+{
+	list_for_safe(l, &k->runs)
+	{
+		struct run *r = container_of(l, struct run, in_chunk);
+
+		if (r->off >= off && r->off + r->len <= end)
+			run_free(f, c, r);
+	}
+	k->rewritten = k->rewritten && !list_empty(&k->runs);
+}

@@ -60,21 +60,6 @@ static bool seek_chunk(struct seek *w, uint64_t number, const struct map *m)
 	return false;
 }
 
-/* The first chunk from number on that has dirty bytes. */
-static uint64_t seek_runs(const struct seek *w, uint64_t number)
-{
-	uint64_t first = UINT64_MAX;
-
-	list_for(l, &w->c->runs)
-	{
-		const struct run *r = container_of(l, struct run, link);
-
-		if (r->chunk->number >= number && r->chunk->number < first)
-			first = r->chunk->number;
-	}
-	return first;
-}
-
 /* Chunks that have no slices, up to another one. */
 static bool seek_bare(struct seek *w, uint64_t upto)
 {
@@ -85,7 +70,7 @@ static bool seek_bare(struct seek *w, uint64_t upto)
 		uint64_t next = chunk_number(f, w->at);
 
 		if (w->data)
-			next = seek_runs(w, next);
+			next = runs_next(w->c, next);
 		if (next >= upto) {
 			w->at = upto == UINT64_MAX ? w->end
 						   : upto * f->how.extent_bytes;

@@ -260,6 +260,8 @@ int view_removexattr(void *ctx, uint64_t ino, const char *name);
 int view_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
 	      uint64_t *ret);
 uint32_t view_writers(void *ctx, uint64_t ino);
+int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
+		   uint64_t len);
 
 void view_init(struct tree *t);
 void view_done(struct tree *t);

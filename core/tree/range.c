@@ -46,3 +46,15 @@ uint32_t view_writers(void *ctx, uint64_t ino)
 		return 0;
 	return atomic_load(&in->writers);
 }
+
+int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
+		   uint64_t len)
+{
+	const struct tree *t = ctx;
+	AUTOINODE struct inode *in = NULL;
+	int r = tree_writable(t);
+
+	if (!r)
+		r = range_get(t, ino, &in);
+	return r < 0 ? r : file_allocate(in, (int)mode, off, len);
+}

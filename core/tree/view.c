@@ -157,6 +157,7 @@ void view_init(struct tree *t)
 		.removexattr = view_removexattr,
 		.seek = view_seek,
 		.writers = view_writers,
+		.fallocate = view_fallocate,
 	};
 }
 

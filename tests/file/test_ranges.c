@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #define TIB ((uint64_t)1 << 40)
 
@@ -168,6 +169,173 @@ static void a_dense_file_has_its_hole_at_the_end(void **state)
 	inode_put(in);
 }
 
+/* ---- holes --------------------------------------------------------------- */
+
+static int punch(struct inode *in, uint64_t off, uint64_t len)
+{
+	return file_allocate(in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			     off, len);
+}
+
+static uint64_t stored(struct inode *in)
+{
+	struct dynfs_attr a;
+
+	inode_attr(in, &a);
+	return a.stored_bytes;
+}
+
+/* Dirty, stored, or a part each; across a crash or not. */
+static void a_hole_reads_as_zeros_and_frees_what_was_there(void **state)
+{
+	struct rig *r = *state;
+	uint64_t size = 4 * CHUNK, from = CHUNK - 700, to = 3 * CHUNK + 50;
+
+	for (int how = 0; how < 6; how++) {
+		struct inode *in = rig_make(r);
+		uint64_t ino = in->ino;
+		struct key extents = key_kind('E');
+		unsigned before = rig_rows(r, &extents);
+
+		assert_int_equal(rig_write(in, 0, size, 1), 0);
+		if (how % 3)
+			assert_int_equal(file_settle(in), 0);
+		if (how % 3 == 2)
+			assert_int_equal(
+			    rig_write(in, CHUNK - 1000, 2 * CHUNK, 2), 0);
+		assert_int_equal(punch(in, from, to - from), 0);
+		for (int pass = 0; pass < 2; pass++) {
+			uint64_t edge = how % 3 == 2 ? CHUNK - 1000 : from;
+
+			assert_int_equal(rig_size(in), size);
+			rig_check(in, 0, edge, 1);
+			rig_check(in, edge, from - edge, 2);
+			rig_check(in, from, to - from, 0);
+			rig_check(in, to, size - to, 1);
+			check_seek(in, 0, 0, from);
+			check_seek(in, from + 5, to, from + 5);
+			assert_int_equal(file_sync(in, false), 0);
+			assert_int_equal(stored(in), size - (to - from));
+			inode_put(in);
+			if (how < 3)
+				rig_refresh(r);
+			else
+				rig_crash(r);
+			in = rig_get(r, ino);
+		}
+		assert_int_equal(punch(in, 0, INT64_MAX), 0);
+		assert_int_equal(rig_size(in), size);
+		rig_check(in, 0, size, 0);
+		assert_int_equal(stored(in), 0);
+		assert_int_equal(rig_rows(r, &extents), before);
+		check_seek(in, 0, NONE, 0);
+		inode_put(in);
+	}
+}
+
+/* The size was promised by bytes that are punched away before any flush. */
+static void a_size_outlives_the_bytes_that_made_it(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino;
+
+	assert_int_equal(rig_write(in, 0, 3 * CHUNK, 1), 0);
+	assert_int_equal(punch(in, 0, 3 * CHUNK), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	assert_int_equal(rig_size(in), 3 * CHUNK);
+	rig_check(in, 0, 3 * CHUNK, 0);
+	inode_put(in);
+}
+
+static void a_hole_over_nothing_leaves_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct key slices = key_slice_ino(in->ino);
+
+	assert_int_equal(rig_write(in, 1000, 1000, 1), 0);
+	assert_int_equal(file_settle(in), 0);
+	assert_int_equal(punch(in, 5000, 3 * CHUNK), 0);
+	assert_int_equal(punch(in, 0, 1000), 0);
+	assert_int_equal(rig_rows(r, &slices), 1);
+	assert_int_equal(punch(in, 1500, 100), 0);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	/* what it lay over goes: the hole does, too */
+	assert_int_equal(punch(in, 900, 3000), 0);
+	assert_int_equal(rig_rows(r, &slices), 0);
+	inode_put(in);
+}
+
+static void a_hole_of_many_slices_goes_in_steps(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct key slices = key_slice_ino(in->ino), all = key_kind('E');
+	unsigned before = rig_rows(r, &all);
+
+	for (unsigned i = 0; i < 1300; i++) {
+		assert_int_equal(rig_write(in, (uint64_t)i * CHUNK, 600, 1), 0);
+		if (i % 100 == 99)
+			assert_int_equal(file_settle(in), 0);
+	}
+	assert_int_equal(rig_rows(r, &slices), 1300);
+	assert_int_equal(punch(in, 300, (uint64_t)1298 * CHUNK), 0);
+	assert_int_equal(rig_rows(r, &slices), 5);
+	assert_int_equal(stored(in), 300 + 300 + 600);
+	rig_check(in, 0, 300, 1);
+	rig_check(in, 300, 300, 0);
+	rig_check(in, 1298ull * CHUNK + 300, 300, 1);
+	rig_check(in, 1299ull * CHUNK, 600, 1);
+	assert_int_equal(punch(in, 0, 16 * TIB), 0);
+	assert_int_equal(rig_rows(r, &slices), 0);
+	assert_int_equal(rig_rows(r, &all), before);
+	inode_put(in);
+}
+
+static void many_small_holes_keep_a_chunk_small(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct key slices = key_slice_ino(in->ino);
+	uint64_t ino = in->ino;
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_settle(in), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		assert_int_equal(punch(in, 100 * i, 50), 0);
+		if (i % 10 == 9)
+			assert_int_equal(file_settle(in), 0);
+		assert_true(rig_rows(r, &slices) < 2 * CHUNK_SLICES_MAX);
+	}
+	inode_put(in);
+	rig_refresh(r);
+	in = rig_get(r, ino);
+	for (unsigned i = 0; i < 500; i++) {
+		rig_check(in, 100 * i, 50, 0);
+		rig_check(in, 100 * i + 50, 50, 1);
+	}
+	inode_put(in);
+}
+
+static void ranges_that_can_not_be_are_refused(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+
+	assert_int_equal(punch(in, 0, 0), -EINVAL);
+	assert_int_equal(punch(in, INT64_MAX, 1), -EFBIG);
+	assert_int_equal(punch(in, UINT64_MAX, 1), -EFBIG);
+	assert_int_equal(punch(in, 1, UINT64_MAX), -EFBIG);
+	assert_int_equal(punch(in, INT64_MAX - 1, 1), 0);
+	assert_int_equal(file_allocate(in, FALLOC_FL_COLLAPSE_RANGE, 0, CHUNK),
+			 -EOPNOTSUPP);
+	inode_put(in);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -178,6 +346,12 @@ int main(void)
 		TEST(what_was_cut_is_no_data),
 		TEST(the_end_of_a_huge_file_is_near),
 		TEST(a_dense_file_has_its_hole_at_the_end),
+		TEST(a_hole_reads_as_zeros_and_frees_what_was_there),
+		TEST(a_size_outlives_the_bytes_that_made_it),
+		TEST(a_hole_over_nothing_leaves_nothing),
+		TEST(a_hole_of_many_slices_goes_in_steps),
+		TEST(many_small_holes_keep_a_chunk_small),
+		TEST(ranges_that_can_not_be_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

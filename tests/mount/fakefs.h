@@ -41,6 +41,7 @@ struct fakefs {
 	atomic_ulong n_getattr, n_lookup, n_flush, n_fsync, n_read;
 	atomic_ulong n_gone;     /* calls that ended as nobody waited */
 	atomic_ulong n_mistaken; /* requests through a wrong open file */
+	atomic_uint last_mode;   /* of fallocate */
 	atomic_int delay_ms;     /* before each answer of the thread */
 	/*
 	 * Reads, writes, syncs and closes of files whose name begins with

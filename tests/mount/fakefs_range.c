@@ -6,6 +6,7 @@
 #include "fakefs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,8 +58,32 @@ static uint32_t fake_writers(void *ctx, uint64_t ino)
 	return opens;
 }
 
+/* All modes make zeros, but for preallocation. */
+static int fake_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
+			  uint64_t len)
+{
+	struct fakefs *f = ctx;
+	struct fake_node *n;
+	uint64_t size, end = off + len;
+	int err = 0;
+
+	pthread_mutex_lock(&f->lock);
+	atomic_store(&f->last_mode, mode);
+	n = fakefs_node(f, ino);
+	size = n ? n->attr.size_bytes : 0;
+	if (!n)
+		err = -ENOENT;
+	else if (!(mode & FALLOC_FL_KEEP_SIZE) && end > size)
+		err = fakefs_resize(n, end);
+	if (!err && mode & ~(unsigned int)FALLOC_FL_KEEP_SIZE && off < size)
+		memset(n->data + off, 0, (end < size ? end : size) - off);
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
 void fakefs_fill_ranges(struct dynfs_fs_view *v)
 {
 	v->seek = fake_seek;
 	v->writers = fake_writers;
+	v->fallocate = fake_fallocate;
 }

@@ -170,6 +170,36 @@ static void changed_pages_are_no_hole(void **state)
 	(void)close(fd);
 }
 
+/* What the kernel passes on arrives, and what it has cached agrees. */
+static void holes_are_punched_and_other_modes_refused(void **state)
+{
+	static const int refused[] = { FALLOC_FL_COLLAPSE_RANGE,
+				       FALLOC_FL_INSERT_RANGE,
+				       FALLOC_FL_UNSHARE_RANGE };
+	int fd = open_file(O_RDWR | O_CREAT);
+	char page[PAGE], got[PAGE] = "";
+
+	(void)state;
+	(void)memset(page, 'd', sizeof(page));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pwrite(fd, page, PAGE, i * PAGE), PAGE);
+	assert_int_equal(pread(fd, got, PAGE, PAGE), PAGE);
+	assert_int_equal(fallocate(fd,
+				   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				   PAGE, 2 * PAGE),
+			 0);
+	assert_int_equal(atomic_load(&the.fs->last_mode),
+			 FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+	assert_int_equal(pread(fd, got, PAGE, PAGE), PAGE);
+	assert_int_equal(got[100], 0);
+	assert_int_equal(lseek(fd, 0, SEEK_HOLE), PAGE);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		assert_int_equal(fallocate(fd, refused[i], 0, PAGE), -1);
+		assert_int_equal(errno, EOPNOTSUPP);
+	}
+	(void)close(fd);
+}
+
 #define MOUNTED(test)                                                          \
 	cmocka_unit_test_setup_teardown(test, setup, teardown),                \
 	    cmocka_unit_test_setup_teardown(test, setup_writeback, teardown)
@@ -179,6 +209,7 @@ static int run_all(void)
 	const struct CMUnitTest tests[] = {
 		MOUNTED(a_page_that_another_process_changed_is_data),
 		MOUNTED(changed_pages_are_no_hole),
+		MOUNTED(holes_are_punched_and_other_modes_refused),
 	};
 
 	(void)alarm(SECONDS);

@@ -219,6 +219,18 @@ void pm_write(struct pm *m, uint32_t node, size_t off, const void *data,
 	push(m, &m->node[node], copy, whole, off, off + len);
 }
 
+void pm_zero(struct pm *m, uint32_t node, size_t off, size_t end)
+{
+	const struct pm_version *v = pm_newest(m, node);
+	size_t len = v->len;
+	uint8_t *copy = resized(v, len);
+
+	end = end < len ? end : len;
+	off = off < end ? off : end;
+	memset(copy + off, 0, end - off);
+	push(m, &m->node[node], copy, len, off, end);
+}
+
 void pm_truncate(struct pm *m, uint32_t node, size_t len)
 {
 	size_t was = pm_newest(m, node)->len;

@@ -79,6 +79,8 @@ const struct pm_version *pm_newest(const struct pm *m, uint32_t node);
 /* A new version: data NULL cuts or extends to len. */
 void pm_write(struct pm *m, uint32_t node, size_t off, const void *data,
 	      size_t len);
+/* Zeros from off to end, but no farther than it goes. */
+void pm_zero(struct pm *m, uint32_t node, size_t off, size_t end);
 void pm_truncate(struct pm *m, uint32_t node, size_t len);
 /* It must be as it is now once the names are of this step, or of the next. */
 void pm_settled(struct pm *m, uint32_t node);

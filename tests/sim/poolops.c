@@ -319,6 +319,8 @@ void actor_step(struct actor *a)
 		{ 3, do_save, "save" },
 		{ 1, do_shred, "shred" },
 		{ 6, do_truncate, "truncate" },
+		{ 4, do_punch, "punch" },
+		{ 4, do_seek, "seek" },
 		{ 14, make_file, "create" },
 		{ 9, do_rename, "rename" },
 		{ 2, do_exchange, "exchange" },

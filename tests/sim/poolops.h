@@ -12,7 +12,7 @@ void actor_step(struct actor *a);
 /* Lets go of what it has open. */
 void actor_release(struct actor *a);
 
-/* ---- shared by poolops.c (names) and poolbytes.c (content) ------------- */
+/* ---- shared by poolops.c (names), poolbytes.c (content), poolranges.c --- */
 
 /* Is it an answer?  Not when the power is gone; else an error fails. */
 bool answered(struct actor *a, int r, const char *what);
@@ -29,6 +29,8 @@ void do_truncate(struct actor *a);
 void do_fsync(struct actor *a);
 void do_read(struct actor *a);
 void do_hold(struct actor *a);
+void do_punch(struct actor *a);
+void do_seek(struct actor *a);
 void do_let_go(struct actor *a);
 
 #endif

@@ -480,6 +480,12 @@ int file_seek(struct inode *in, uint64_t off, bool data, uint64_t *ret)
 	return 0;
 }
 
+int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len)
+{
+	(void)in, (void)mode, (void)off, (void)len;
+	return -EOPNOTSUPP;
+}
+
 int file_sync(struct inode *in, bool data_only)
 {
 	(void)in;

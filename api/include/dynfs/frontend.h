@@ -237,6 +237,9 @@ struct dynfs_fs_view {
 		    uint64_t *ret);
 	/* How often it is open for writing. */
 	uint32_t (*writers)(void *ctx, uint64_t ino);
+	/* mode as in fallocate(2); -EOPNOTSUPP: none that the pool has. */
+	int (*fallocate)(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
+			 uint64_t len);
 };
 
 /* What a frontend is given when it opens. */

@@ -223,6 +223,8 @@ void front_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 /* ranges.c */
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		 struct fuse_file_info *fi);
+void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+		     off_t len, struct fuse_file_info *fi);
 int front_seeker_start(struct front *f);
 /* No request comes any more; those that wait are answered. */
 void front_seeker_stop(struct front *f);

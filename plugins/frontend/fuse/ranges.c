@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Data and holes.
+ * Ranges of content: what is allocated, and data and holes.
  *
  * A page that was changed through mmap(2), and with the write-back cache any
  * page, is data that the view does not know of yet, and the kernel asks where
@@ -188,4 +188,17 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	}
 	*s = now;
 	seek_later(f, s);
+}
+
+void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+		     off_t len, struct fuse_file_info *fi)
+{
+	struct front *f = front_of(req);
+	int err = -EINVAL;
+
+	(void)fi;
+	if (off >= 0 && len > 0)
+		err = f->fs->fallocate(f->fs->ctx, ino, (uint32_t)mode,
+				       (uint64_t)off, (uint64_t)len);
+	front_reply_err(req, err);
 }

@@ -98,6 +98,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.removexattr = front_removexattr,
 	.ioctl = front_ioctl,
 	.lseek = front_lseek,
+	.fallocate = front_fallocate,
 };
 
 /* libfuse writes to stderr else; what matters is said by mount.c */

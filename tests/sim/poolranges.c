@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Ranges of files.  What the power cuts short has happened in any part of it,
+ * as a write has.
+ */
+#include "poolops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEEKS 200u /* in a file of many pieces */
+
+/* Some of a file, and now and then more than it has. */
+static void some_range(struct actor *a, uint32_t node, uint64_t *off,
+		       uint64_t *len)
+{
+	size_t size = pm_newest(a->m, node)->len;
+
+	*off = dice(&a->rng, size + 1000);
+	*len = 1 + dice(&a->rng, dice(&a->rng, 2) ? 5000 : size + 1);
+	if (dice(&a->rng, 8) == 0)
+		*len = (uint64_t)1 << 40;
+}
+
+void do_punch(struct actor *a)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t node = some_node(a, S_IFREG);
+	uint64_t off, len;
+
+	if (!node)
+		return;
+	some_range(a, node, &off, &len);
+	(void)answered(a,
+		       fs->fallocate(fs->ctx, ino_of(a, node),
+				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				     off, len),
+		       "punch");
+	pm_zero(a->m, node, off, off + len);
+}
+
+static bool all_zero(const struct pm_version *v, uint64_t off, uint64_t end)
+{
+	for (; off < end; off++)
+		if (v->data[off])
+			return false;
+	return true;
+}
+
+/* Where it is said to be no data there is none. */
+void do_seek(struct actor *a)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t node = some_node(a, S_IFREG);
+	const struct pm_version *v;
+	uint64_t at, data, hole;
+
+	if (!node)
+		return;
+	v = pm_newest(a->m, node);
+	at = dice(&a->rng, v->len + 1);
+	for (unsigned i = 0; i < SEEKS; i++) {
+		int r =
+		    fs->seek(fs->ctx, ino_of(a, node), at, SEEK_DATA, &data);
+
+		if (r == -ENXIO)
+			data = v->len;
+		else if (!answered(a, r, "seek data"))
+			return;
+		CHECK(a->w, data >= at && data <= v->len);
+		CHECK(a->w, all_zero(v, at, data));
+		if (data == v->len)
+			return;
+		r = fs->seek(fs->ctx, ino_of(a, node), data, SEEK_HOLE, &hole);
+		if (!answered(a, r, "seek hole"))
+			return;
+		CHECK(a->w, hole > data && hole <= v->len);
+		at = hole;
+	}
+}
