@@ -152,6 +152,13 @@ int file_truncate(struct inode *in, uint64_t size);
  */
 int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len);
 /*
+ * The bytes of one file, or of another part of the same, shared or copied;
+ * *ret_len: how many, fewer at the end of the source or when that took long.
+ * In steps, each as a whole.  -EINVAL: the two overlap.
+ */
+int file_copy_range(struct inode *from, uint64_t from_off, struct inode *to,
+		    uint64_t to_off, uint64_t len, uint64_t *ret_len);
+/*
  * Its bytes and attributes so far are durable, or an error says that some can
  * not be stored so far.  What was lost before is in inode.losses.
  */

@@ -262,6 +262,8 @@ int view_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
 uint32_t view_writers(void *ctx, uint64_t ino);
 int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
 		   uint64_t len);
+int view_copy_range(void *ctx, uint64_t from, uint64_t from_off, uint64_t to,
+		    uint64_t to_off, uint64_t len, uint64_t *ret_len);
 
 void view_init(struct tree *t);
 void view_done(struct tree *t);

@@ -58,3 +58,22 @@ int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
 		r = range_get(t, ino, &in);
 	return r < 0 ? r : file_allocate(in, (int)mode, off, len);
 }
+
+int view_copy_range(void *ctx, uint64_t from, uint64_t from_off, uint64_t to,
+		    uint64_t to_off, uint64_t len, uint64_t *ret_len)
+{
+	struct tree *t = ctx;
+	AUTOINODE struct inode *in = NULL;
+	AUTOINODE struct inode *out = NULL;
+	int r = tree_writable(t);
+
+	if (!r)
+		r = range_get(t, from, &in);
+	if (!r)
+		r = range_get(t, to, &out);
+	if (!r)
+		r = file_copy_range(in, from_off, out, to_off, len, ret_len);
+	if (!r)
+		inode_accessed(t, in);
+	return r;
+}

@@ -158,6 +158,7 @@ void view_init(struct tree *t)
 		.seek = view_seek,
 		.writers = view_writers,
 		.fallocate = view_fallocate,
+		.copy_range = view_copy_range,
 	};
 }
 

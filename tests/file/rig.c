@@ -17,6 +17,7 @@ static const char config[] =
     "  memory = \"16M\"; };\n"
     "policies = { default = \"c2\";\n"
     "  c2 = { redundancy = \"replica\"; copies = 2; checksum = \"xxh3\"; };\n"
+    "  c3 = { redundancy = \"replica\"; copies = 3; checksum = \"xxh3\"; };\n"
     "};\n"
     "limits = { memory = \"64M\"; threads = 1; };\n";
 

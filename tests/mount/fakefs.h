@@ -42,6 +42,7 @@ struct fakefs {
 	atomic_ulong n_gone;     /* calls that ended as nobody waited */
 	atomic_ulong n_mistaken; /* requests through a wrong open file */
 	atomic_uint last_mode;   /* of fallocate */
+	atomic_ulong n_copies;   /* of ranges */
 	atomic_int delay_ms;     /* before each answer of the thread */
 	/*
 	 * Reads, writes, syncs and closes of files whose name begins with

@@ -81,9 +81,39 @@ static int fake_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
 	return err;
 }
 
+static int fake_copy_range(void *ctx, uint64_t from, uint64_t from_off,
+			   uint64_t to, uint64_t to_off, uint64_t len,
+			   uint64_t *ret_len)
+{
+	struct fakefs *f = ctx;
+	struct fake_node *in, *out;
+	int err = 0;
+
+	pthread_mutex_lock(&f->lock);
+	atomic_fetch_add(&f->n_copies, 1);
+	in = fakefs_node(f, from);
+	out = fakefs_node(f, to);
+	if (!in || !out)
+		err = -ENOENT;
+	else if (from_off >= in->attr.size_bytes)
+		len = 0;
+	else if (len > in->attr.size_bytes - from_off)
+		len = in->attr.size_bytes - from_off;
+	if (!err && to_off + len > out->attr.size_bytes)
+		err = fakefs_resize(out, to_off + len);
+	if (!err && len) {
+		memcpy(out->data + to_off, in->data + from_off, len);
+		fakefs_touch(f, out);
+	}
+	*ret_len = len;
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
 void fakefs_fill_ranges(struct dynfs_fs_view *v)
 {
 	v->seek = fake_seek;
 	v->writers = fake_writers;
 	v->fallocate = fake_fallocate;
+	v->copy_range = fake_copy_range;
 }

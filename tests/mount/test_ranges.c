@@ -200,6 +200,35 @@ static void holes_are_punched_and_other_modes_refused(void **state)
 	(void)close(fd);
 }
 
+/* Dirty pages of both sides, in the kernel only, are where they belong. */
+static void a_copied_range_is_the_view_s_business(void **state)
+{
+	int fd = open_file(O_RDWR | O_CREAT), to;
+	char page[PAGE], got[PAGE];
+	loff_t in = PAGE - 100, out = 50;
+
+	(void)state;
+	to = open(mounted_path(&the, "to"), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(to >= 0);
+	(void)memset(page, 'd', sizeof(page));
+	assert_int_equal(pwrite(fd, page, PAGE, 0), PAGE);
+	assert_int_equal(pwrite(to, page, 10, 0), 10);
+	(void)memset(page, 'e', sizeof(page));
+	assert_int_equal(pwrite(fd, page, PAGE, PAGE), PAGE);
+	assert_int_equal(copy_file_range(fd, &in, to, &out, 5000, 0),
+			 PAGE + 100);
+	assert_true(atomic_load(&the.fs->n_copies) > 0);
+	assert_int_equal(in, 2 * PAGE);
+	assert_int_equal(out, PAGE + 150);
+	assert_int_equal(pread(to, got, 200, 0), 200);
+	assert_int_equal(got[9], 'd');
+	assert_int_equal(got[10], 0);
+	assert_int_equal(got[149], 'd');
+	assert_int_equal(got[150], 'e');
+	(void)close(to);
+	(void)close(fd);
+}
+
 #define MOUNTED(test)                                                          \
 	cmocka_unit_test_setup_teardown(test, setup, teardown),                \
 	    cmocka_unit_test_setup_teardown(test, setup_writeback, teardown)
@@ -210,6 +239,7 @@ static int run_all(void)
 		MOUNTED(a_page_that_another_process_changed_is_data),
 		MOUNTED(changed_pages_are_no_hole),
 		MOUNTED(holes_are_punched_and_other_modes_refused),
+		MOUNTED(a_copied_range_is_the_view_s_business),
 	};
 
 	(void)alarm(SECONDS);

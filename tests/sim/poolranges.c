@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SEEKS 200u /* in a file of many pieces */
+#define SEEKS    200u /* in a file of many pieces */
+#define COPY_MAX 400000u
 
 /* Some of a file, and now and then more than it has. */
 static void some_range(struct actor *a, uint32_t node, uint64_t *off,
@@ -40,6 +41,44 @@ void do_punch(struct actor *a)
 				     off, len),
 		       "punch");
 	pm_zero(a->m, node, off, off + len);
+}
+
+/* As cp(1) does it: again and again, as long as something comes of it. */
+void do_copy(struct actor *a)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t node = some_node(a, S_IFREG), to = some_node(a, S_IFREG);
+	uint64_t off, len, to_off, n = 1;
+	size_t size;
+	int r = 0;
+
+	if (!node || !to)
+		return;
+	some_range(a, node, &off, &len);
+	size = pm_newest(a->m, node)->len;
+	if (off >= size)
+		return;
+	len = len < size - off ? len : size - off;
+	/* not aligned to chunks; pieces end where they do in the source, and
+	 * the model knows of no part of a block that is not written alone */
+	to_off = off;
+	if (dice(&a->rng, 3) == 0)
+		to_off = dice(&a->rng, COPY_MAX) / PM_BLOCK * PM_BLOCK +
+			 off % PM_BLOCK;
+	if (node == to && off < to_off + len && to_off < off + len)
+		return;
+	for (; len && !r && n; off += n, to_off += n, len -= n) {
+		n = 0;
+		r = fs->copy_range(fs->ctx, ino_of(a, node), off, ino_of(a, to),
+				   to_off, len, &n);
+		if (refused(a, r))
+			return;
+		if (!answered(a, r, "copy"))
+			n = len; /* or any part of it */
+		CHECK(a->w, r || (n && n <= len));
+		pm_write(a->m, to, to_off, pm_newest(a->m, node)->data + off,
+			 n);
+	}
 }
 
 static bool all_zero(const struct pm_version *v, uint64_t off, uint64_t end)

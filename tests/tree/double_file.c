@@ -486,6 +486,14 @@ int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len)
 	return -EOPNOTSUPP;
 }
 
+int file_copy_range(struct inode *from, uint64_t from_off, struct inode *to,
+		    uint64_t to_off, uint64_t len, uint64_t *ret_len)
+{
+	(void)from, (void)from_off, (void)to, (void)to_off, (void)len;
+	(void)ret_len;
+	return -EOPNOTSUPP;
+}
+
 int file_sync(struct inode *in, bool data_only)
 {
 	(void)in;

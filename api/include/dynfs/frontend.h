@@ -240,6 +240,14 @@ struct dynfs_fs_view {
 	/* mode as in fallocate(2); -EOPNOTSUPP: none that the pool has. */
 	int (*fallocate)(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
 			 uint64_t len);
+	/*
+	 * From one file to another or within one, sharing what can be shared.
+	 * ret_len: how many bytes; fewer at the end of the source, or when
+	 * the caller should ask for the rest.  -EINVAL: the ranges overlap.
+	 */
+	int (*copy_range)(void *ctx, uint64_t from, uint64_t from_off,
+			  uint64_t to, uint64_t to_off, uint64_t len,
+			  uint64_t *ret_len);
 };
 
 /* What a frontend is given when it opens. */

@@ -225,6 +225,10 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		 struct fuse_file_info *fi);
 void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		     off_t len, struct fuse_file_info *fi);
+void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
+			   struct fuse_file_info *fi, fuse_ino_t to,
+			   off_t to_off, struct fuse_file_info *to_fi,
+			   size_t len, int flags);
 int front_seeker_start(struct front *f);
 /* No request comes any more; those that wait are answered. */
 void front_seeker_stop(struct front *f);

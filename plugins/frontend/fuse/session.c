@@ -99,6 +99,7 @@ const struct fuse_lowlevel_ops front_ops = {
 	.ioctl = front_ioctl,
 	.lseek = front_lseek,
 	.fallocate = front_fallocate,
+	.copy_file_range = front_copy_file_range,
 };
 
 /* libfuse writes to stderr else; what matters is said by mount.c */
