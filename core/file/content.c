@@ -159,6 +159,8 @@ static int cut_read(struct inode *in, struct content *c)
 			return fail(-EUCLEAN, "an intent record is damaged");
 		cut.chunk = rec.chunk;
 		cut.below = rec.sequence;
+		cut.counted = rec.counted;
+		cut.at = rec.chunk;
 	}
 	c->cut = cut;
 	return 0;

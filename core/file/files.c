@@ -23,6 +23,7 @@ static void files_init_locks(struct files *f)
 	list_init(&f->mapped);
 	list_init(&f->ready);
 	list_init(&f->dirty);
+	list_init(&f->cuts);
 	list_init(&f->gone);
 	list_init(&f->changed);
 	for (unsigned i = 0; i < SPACE_CLASSES; ++i)

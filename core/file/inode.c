@@ -243,6 +243,7 @@ int content_get(struct inode *in, struct content **ret)
 		list_init(&h->dirty.link);
 		list_init(&h->mapped);
 		list_init(&h->changed);
+		list_init(&h->cut);
 		h->dirty.in = in;
 		(void)pthread_mutex_init(&h->c.map_lock, NULL);
 		(void)pthread_mutex_init(&h->c.flush, NULL);

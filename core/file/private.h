@@ -111,7 +111,9 @@ struct span chunk_span(const struct map *m, const struct chunk *k, uint32_t off,
  */
 struct cut_left {
 	bool known;
+	bool counted;          /* in what the inode says is stored */
 	uint64_t chunk, below; /* below 0: nothing */
+	uint64_t at;           /* chunks before it were looked at */
 };
 
 struct content {
@@ -179,6 +181,9 @@ struct files {
 	uint64_t dirty_bytes, dirty_limit;
 	const struct policy *dearest; /* that anything dirty may have */
 	bool stop, abandon, pressure;
+	struct list cuts;     /* struct holder.cut: to be drained, held */
+	uint32_t n_cuts;      /* and those that just are */
+	bool cut_first;       /* before what is to be reclaimed */
 	struct list gone;     /* struct inode.lru: to be reclaimed, held */
 	uint32_t n_gone;      /* and those that just are */
 	bool gone_more;       /* there are others, in the metadata only */
@@ -225,6 +230,7 @@ struct holder {
 	struct dirty dirty;
 	struct list mapped;  /* of files, under its lock */
 	struct list changed; /* of files, under dirty_lock: holds a reference */
+	struct list cut;     /* of files, under dirty_lock: holds one, too */
 };
 
 /* What could not be stored is, or is not wanted any more. */
@@ -356,6 +362,8 @@ int work_start(struct files *f);
 void work_stop(struct files *f, bool abandon);
 void work_dirty(struct inode *in, bool ready);
 void work_gone(struct inode *in);
+/* A cut has left something. */
+void work_drain(struct inode *in);
 void dirty_add(struct files *f, uint64_t bytes);
 void dirty_sub(struct files *f, uint64_t bytes);
 /*
@@ -431,13 +439,50 @@ static inline bool edit_is_full(const struct edit *e)
 int chunk_next(struct inode *in, const struct content *c, uint64_t from,
 	       uint64_t *ret);
 
+/* drain.c */
+#define DRAIN_TURN 4u /* batches */
+
+struct row { /* of a slice, in the index */
+	uint64_t chunk, sequence;
+	struct extent_id extent;
+	uint32_t offset, length;
+	uint8_t kind;
+};
+
+/* Of whole chunks. */
+struct rows {
+	struct row *at; /* owned */
+	uint32_t n, cap;
+	bool more; /* there are others, from chunk next on */
+	uint64_t next;
+};
+
+/* Some hundred of those from chunk on with a sequence below. */
+int rows_find(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below,
+	      struct rows *rows);
+void rows_done(struct rows *rows);
+/* They leave the index with the batch of a drop that has begun. */
+int rows_drop(struct files *f, uint64_t ino, const struct rows *rows,
+	      struct batch *b);
+/* Bytes that they show, for themselves. */
+int rows_stored(const struct rows *rows, uint64_t *ret);
+/* Bytes that the file stores below a chunk; *ret_all: it could be counted. */
+int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
+		 uint64_t *ret, bool *ret_all);
+/* That is what is left of a cut. */
+void cut_is(struct content *c, const struct cut_left *cut);
+/* So many batches of what a cut has left; 1: more.  content.flush is held. */
+int drain_some(struct inode *in, struct content *c, unsigned batches);
+int drain_step(struct inode *in); /* a turn of it; no lock is held */
+/* By a worker, if there are any; no lock is held. */
+int drain_begin(struct inode *in);
+
 /* reclaim.c */
+/* One turn; 1: there is more. */
 /* Its intent record stays, if it fails: somebody has to ask again. */
 int reclaim_inode(struct inode *in);
 /* Some whose intent is in the metadata, from *cursor on; 0: all were seen. */
 int reclaim_more(struct files *f, uint64_t *cursor);
-/* Deletes slices of ino from chunk on with a sequence below; in steps. */
-int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below);
 
 static inline uint64_t chunk_number(const struct files *f, uint64_t off)
 {

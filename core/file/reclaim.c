@@ -4,7 +4,7 @@
  *
  * The batch that took the last name away also put an intent record; when
  * nobody refers to the inode any more (idle.c) a worker takes the content away
- * in steps and then, in one batch, record, attributes and intent.
+ * in steps (drain.c) and then, in one batch, record, attributes and intent.
  */
 #include <file/private.h>
 
@@ -57,16 +57,18 @@ static int reclaim_record(struct inode *in)
 /* False: it is open again; the last put asks again. */
 static bool reclaim_begin(struct inode *in)
 {
-	struct content *c = content_of(in);
+	struct content *c = in->content;
 
 	AUTOWRLOCK(&in->io);
 	if (atomic_load(&in->opens))
 		return false;
-	in->gone = true; /* and nothing is written from here on */
-	if (c) {
-		(void)runs_drop(in->files, c);
-		c->has_inline = false;
-	}
+	if (in->gone)
+		return true; /* the next turn */
+	in->gone = true;     /* and nothing is written from here on */
+	(void)runs_drop(in->files, c);
+	c->has_inline = false;
+	/* all of it, whatever a cut has left */
+	cut_is(c, &(struct cut_left){ .known = true, .below = UINT64_MAX });
 	return true;
 }
 
@@ -79,8 +81,8 @@ static int reclaim_all(struct inode *in)
 	AUTOLOCK(&in->content->flush);
 	if (!reclaim_begin(in))
 		return 0;
-	r = cut_slices(in->files, in->ino, 0, UINT64_MAX);
-	return r < 0 ? r : reclaim_record(in);
+	r = drain_some(in, in->content, DRAIN_TURN);
+	return r ? r : reclaim_record(in);
 }
 
 int reclaim_inode(struct inode *in)
@@ -139,17 +141,15 @@ static int intent_do(struct files *f, const struct intent *i)
 	struct inode *in;
 	int r;
 
-	if (i->rec.kind == INTENT_CUT) {
-		r = cut_slices(f, i->ino, i->rec.chunk, i->rec.sequence);
-		return r < 0 ? r : intent_delete(f, i->ino, INTENT_CUT);
-	}
 	r = inode_get(f, i->ino, &in);
 	if (r == -ENOENT)
-		return intent_delete(f, i->ino, INTENT_REMOVE);
+		return intent_delete(f, i->ino, i->rec.kind);
 	if (r < 0)
 		return r;
-	inode_put(in); /* nobody knows it: this reclaims it */
-	return 0;
+	if (i->rec.kind == INTENT_CUT)
+		r = drain_begin(in);
+	inode_put(in); /* if it has no name and nobody knows it, it goes */
+	return r < 0 ? r : 0;
 }
 
 /* Damage in one file is no reason to keep back all others: it waits. */
@@ -174,16 +174,11 @@ int reclaim_more(struct files *f, uint64_t *cursor)
 			  intent_each, &t);
 
 	for (uint32_t i = 0; i < t.n && r >= 0; ++i) {
-		struct inode *in;
-
-		/* what a cut has left is for the next cut or open */
-		if (t.at[i].rec.kind != INTENT_REMOVE)
-			continue;
-		r = inode_get(f, t.at[i].ino, &in);
-		if (r >= 0)
-			inode_put(in);
-		else if (r != -ENOMEM)
-			r = 0; /* one must not keep back the others */
+		r = intent_do(f, &t.at[i]);
+		if (r < 0 && r != -ENOMEM) {
+			fail_clear(); /* one must not keep back the others */
+			r = 0;
+		}
 	}
 	if (r < 0)
 		return r;

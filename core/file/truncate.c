@@ -4,118 +4,26 @@
  *
  * Dirty runs below the cut are flushed first, so that the new size never
  * stands on disk before the bytes that it promises; those behind it are never
- * stored. Then one batch holds the
- * new size, a hole over the rest of the last chunk, and the end of all slices
- * behind it; when those are many, an intent record instead, and steps that end
- * before the call returns.
+ * stored. Then one batch holds the new size, a hole over the rest of the last
+ * chunk, and the end of all slices behind it; when those are many, an intent
+ * record instead.
  *
  * That batch is the cut: slices that an intent calls dead are in no map, so
- * that no growing shows them. Steps that fail, or that a crash interrupts, cost
- * room only. They are done by the next cut, which begins with them, for a file
- * has one intent record, or by the next open.
+ * that no growing shows them; they go in the background (drain.c).  A file has
+ * one intent record.  A cut takes over what the last one left, or ends it
+ * first.
  */
 #include <file/private.h>
 
 #include <base/cleanup.h>
 #include <base/fail.h>
-#include <base/log.h>
 
 #include <errno.h>
-#include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define CUT_STEP       512u /* slices of one batch */
-#define TRUNCATE_TRIES 8u   /* against a writer that never rests */
-
-struct cut_row {
-	uint64_t chunk, sequence;
-	struct extent_id extent;
-	uint32_t length;
-	uint8_t kind;
-};
-
-struct cut {
-	uint64_t below; /* only sequences lower than this */
-	struct cut_row rows[CUT_STEP];
-	uint32_t n;
-};
-
-static int cut_collect(void *ctx, const void *key, size_t key_len,
-		       const void *value, size_t value_len)
-{
-	struct cut *c = (struct cut *)ctx;
-	struct cut_row *row = &c->rows[c->n];
-	struct slice_rec rec;
-	uint64_t ino;
-
-	if (key_parse_slice(key, key_len, &ino, &row->chunk, &row->sequence) <
-		0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
-		return fail(-EUCLEAN, "a slice record is damaged");
-	if (row->sequence >= c->below)
-		return 0;
-	row->kind = rec.kind;
-	row->length = rec.length;
-	row->extent = rec.extent;
-	return ++c->n == CUT_STEP;
-}
-
-static int cut_find(struct files *f, uint64_t ino, uint64_t chunk,
-		    struct cut *c)
-{
-	struct key from = key_slice(ino, chunk, 0);
-	struct key to = key_slice(ino, UINT64_MAX, UINT64_MAX);
-
-	c->n = 0;
-	return meta_scan(f->how.meta, from.data, from.len, to.data, to.len,
-			 cut_collect, c);
-}
-
-/* Deletes and unrefs into the batch; a drop has begun. */
-static int cut_rows(struct files *f, uint64_t ino, const struct cut *c,
-		    struct batch *b)
-{
-	for (uint32_t i = 0; i < c->n; ++i) {
-		const struct cut_row *row = &c->rows[i];
-		struct key key = key_slice(ino, row->chunk, row->sequence);
-		int r;
-
-		batch_delete(b, key.data, key.len);
-		if (row->kind != SLICE_EXTENT)
-			continue;
-		r = extent_unref(f->how.extents, row->extent, ino, row->chunk,
-				 row->sequence, row->length, b);
-		if (r < 0)
-			return r;
-	}
-	return b->error;
-}
-
-int cut_slices(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below)
-{
-	struct cut *c = (struct cut *)calloc(1, sizeof(*c));
-	int r = c ? 0 : -ENOMEM;
-
-	while (r >= 0) {
-		AUTOBATCH struct batch b;
-
-		c->below = below;
-		batch_init(&b);
-		r = meta_admit(f->how.meta);
-		if (r >= 0)
-			r = cut_find(f, ino, chunk, c);
-		if (r < 0 || !c->n)
-			break;
-		extent_drop_begin(f->how.extents);
-		r = cut_rows(f, ino, c, &b);
-		if (r >= 0)
-			r = meta_commit(f->how.meta, &b, NULL);
-		extent_drop_end(f->how.extents, r >= 0);
-	}
-	free(c);
-	return r;
-}
+#define TRUNCATE_TRIES 8u /* against a writer that never rests */
 
 /* The hole over the rest of the last chunk; inode.io is held alone. */
 static int cut_edge(struct inode *in, struct content *c, uint64_t size,
@@ -177,120 +85,132 @@ static void cut_chunks(struct inode *in, struct content *c, uint64_t first)
 	}
 }
 
-/* What is stored is counted anew from the slices that are left. */
-struct stored {
-	struct files *f;
-	struct map map;
-	uint64_t chunk, sum;
-};
-
-static int stored_slice(void *ctx, const void *key, size_t key_len,
-			const void *value, size_t value_len)
-{
-	struct stored *t = (struct stored *)ctx;
-	struct slice s = { 0 };
-	struct slice_rec rec;
-	uint64_t ino, chunk;
-
-	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
-		return fail(-EUCLEAN, "a slice record is damaged");
-	if (chunk != t->chunk) {
-		t->sum += map_stored(&t->map);
-		map_done(&t->map);
-		t->chunk = chunk;
-	}
-	s.kind = rec.kind;
-	s.off = rec.offset;
-	s.len = rec.length;
-	return map_add(&t->map, &s);
-}
-
-static int stored_below(struct inode *in, uint64_t chunk, uint64_t *ret)
-{
-	struct key from = key_slice(in->ino, 0, 0);
-	struct key to = key_slice(in->ino, chunk, 0);
-	struct stored t = { .f = in->files };
-	int r = meta_scan(in->files->how.meta, from.data, from.len, to.data,
-			  to.len, stored_slice, &t);
-
-	*ret = t.sum + map_stored(&t.map);
-	map_done(&t.map);
-	return r;
-}
-
 static uint64_t first_behind(const struct files *f, uint64_t size)
 {
 	return chunk_number(f, size) + (size % f->how.extent_bytes != 0);
 }
 
+/* What a cut does, worked out before its batch is begun. */
+struct plan {
+	uint64_t size, first; /* chunk that goes whole, and all behind it */
+	struct rows rows;     /* all that go, if they are few */
+	/* bytes of slices that go, if they are few; else of those that stay */
+	uint64_t stored;
+	bool counted; /* if they are not few: it is known */
+};
+
+/*
+ * The slices behind the cut are too many for its batch: an intent says so.
+ * Whether the inode counts them any more depends on whether those that stay
+ * could be counted.
+ */
+static void plan_intent(struct inode *in, const struct plan *p,
+			struct cut_left *left, struct batch *b)
+{
+	struct intent_rec rec = { .kind = INTENT_CUT,
+				  .chunk = p->first,
+				  .sequence = in->rec.sequence,
+				  .counted = !p->counted };
+	struct key key = key_intent(in->ino, INTENT_CUT);
+	AUTOBUF struct buf value = BUF_INIT;
+
+	intent_rec_put(&value, &rec);
+	batch_put(b, key.data, key.len, value.data, value.len);
+	*left = (struct cut_left){ .known = true,
+				   .counted = rec.counted,
+				   .chunk = rec.chunk,
+				   .below = rec.sequence,
+				   .at = rec.chunk };
+	if (p->counted)
+		in->rec.stored = p->stored;
+}
+
+static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
+		     struct cut_left *left, struct batch *b)
+{
+	uint64_t edge = 0;
+	int r = 0;
+
+	if (p->rows.more || left->below)
+		plan_intent(in, p, left, b);
+	else
+		r = rows_drop(in->files, in->ino, &p->rows, b);
+	if (!left->below)
+		in->rec.stored -=
+		    p->stored < in->rec.stored ? p->stored : in->rec.stored;
+	if (r >= 0)
+		r = cut_edge(in, c, p->size, b, &edge);
+	in->rec.stored -= edge;
+	return r < 0 ? r : b->error;
+}
+
 /* Everything of the cut that one batch holds; c->cut: what is left. */
-static int cut_commit(struct inode *in, struct content *c, uint64_t size,
-		      struct cut *cut)
+static int cut_commit(struct inode *in, struct content *c, const struct plan *p)
 {
 	struct files *f = in->files;
-	uint64_t first = first_behind(f, size), edge = 0, stored;
-	AUTOBUF struct buf value = BUF_INIT;
+	struct cut_left left = c->cut;
 	AUTOBATCH struct batch b;
-	struct cut_left left = { .known = true };
 	struct before was;
 	int r;
 
 	batch_init(&b);
 	extent_drop_begin(f->how.extents);
-	AUTOLOCK(&in->lock);
+	(void)pthread_mutex_lock(&in->lock);
 	was = inode_before(in);
-	cut->below = UINT64_MAX;
-	r = stored_below(in, first, &stored);
-	if (r >= 0)
-		r = cut_edge(in, c, size, &b, &edge);
-	if (r >= 0)
-		r = cut_find(f, in->ino, first, cut);
-	if (r >= 0)
-		r = cut_rows(f, in->ino, cut, &b);
-	if (r >= 0 && cut->n == CUT_STEP) {
-		struct intent_rec rec = { .kind = INTENT_CUT,
-					  .chunk = first,
-					  .sequence = in->rec.sequence };
-		struct key key = key_intent(in->ino, INTENT_CUT);
-
-		intent_rec_put(&value, &rec);
-		batch_put(&b, key.data, key.len, value.data, value.len);
-		left = (struct cut_left){ true, rec.chunk, rec.sequence };
-	}
+	r = cut_batch(in, c, p, &left, &b);
 	if (r >= 0) {
-		in->rec.size = in->disk_size = size;
-		in->rec.stored = stored - edge;
+		in->rec.size = in->disk_size = p->size;
 		in->rec.mtime = in->rec.ctime = files_now(f);
 		inode_record(in, &b);
 		r = meta_commit(f->how.meta, &b, NULL);
 	}
 	if (r < 0)
 		inode_undo(in, &was);
-	else
-		c->cut = left;
+	(void)pthread_mutex_unlock(&in->lock);
+	if (r >= 0)
+		cut_is(c, &left);
 	extent_drop_end(f->how.extents, r >= 0);
 	return r;
 }
 
-/* The slices that the last cut has left, whether it was now or long ago. */
-static int cut_rest(struct inode *in, struct content *c)
+/*
+ * What the last cut left can be told of together with this one: as all of it
+ * is below this one's sequence, if it is behind this one's chunk, and none of
+ * it is counted.
+ */
+static bool plan_takes_over(const struct content *c, const struct plan *p)
 {
-	struct files *f = in->files;
-	struct key key = key_intent(in->ino, INTENT_CUT);
-	AUTOBATCH struct batch b;
-	int r;
+	return !p->first ||
+	       (p->first <= c->cut.chunk && p->counted && !c->cut.counted);
+}
 
-	batch_init(&b);
-	if (!c->cut.below)
-		return 0;
-	r = cut_slices(f, in->ino, c->cut.chunk, c->cut.below);
-	if (r < 0)
-		return r;
-	batch_delete(&b, key.data, key.len);
-	r = meta_commit(f->how.meta, &b, NULL);
+static int plan_few(struct inode *in, struct plan *p)
+{
+	int r = rows_find(in->files, in->ino, p->first, UINT64_MAX, &p->rows);
+
 	if (r >= 0)
-		c->cut = (struct cut_left){ .known = true };
+		r = rows_stored(&p->rows, &p->stored);
+	return r;
+}
+
+static int plan_make(struct inode *in, struct content *c, uint64_t size,
+		     struct plan *p)
+{
+	int r = cut_look_up(in, c);
+
+	p->size = size;
+	p->first = first_behind(in->files, size);
+	if (r >= 0 && c->cut.below) {
+		r = stored_below(in, c, p->first, &p->stored, &p->counted);
+		if (r < 0 || plan_takes_over(c, p))
+			return r;
+		/* then that one ends first */
+		r = drain_some(in, c, UINT_MAX);
+	}
+	if (r >= 0)
+		r = plan_few(in, p);
+	if (r >= 0 && p->rows.more)
+		r = stored_below(in, c, p->first, &p->stored, &p->counted);
 	return r;
 }
 
@@ -306,16 +226,15 @@ static void cut_runs(struct inode *in, struct content *c, uint64_t size)
 		trouble_over(c); /* it went with them */
 }
 
+/* 1: something is left to be drained. */
 static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 {
-	AUTOFREE struct cut *cut = (struct cut *)calloc(1, sizeof(*cut));
-	int r = cut ? cut_look_up(in, c) : -ENOMEM;
+	struct plan p = { 0 };
+	int r = plan_make(in, c, size, &p);
 
 	if (r >= 0)
-		r = cut_rest(in, c);
-	if (r < 0)
-		return r;
-	r = cut_commit(in, c, size, cut);
+		r = cut_commit(in, c, &p);
+	rows_done(&p.rows);
 	if (r < 0) {
 		/* maps may have run ahead of the index: load them again */
 		struct chunk *k = chunk_find(c, chunk_number(in->files, size));
@@ -329,15 +248,7 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 	cut_runs(in, c, size);
 	if (c->n_runs)
 		atomic_store(&c->guess, true);
-	r = cut_rest(in, c);
-	if (r < 0) {
-		log_warn("file",
-			 "inode %" PRIu64 ": what was cut away is not removed "
-			 "yet: %s",
-			 in->ino, fail_text(r));
-		fail_clear();
-	}
-	return 0;
+	return c->cut.below != 0;
 }
 
 /* Bytes that the new size promises and that no slice holds yet? */
@@ -382,7 +293,7 @@ static int truncate_locked(struct inode *in, struct content *c, uint64_t size)
 int file_truncate(struct inode *in, uint64_t size)
 {
 	struct content *c;
-	bool last, done = false;
+	bool last, done = false, left = false;
 	int r;
 
 	if (in->files->how.readonly)
@@ -395,7 +306,7 @@ int file_truncate(struct inode *in, uint64_t size)
 	if (r < 0)
 		return r;
 	c = content_of(in);
-	AUTOLOCK(&c->flush);
+	(void)pthread_mutex_lock(&c->flush);
 	for (unsigned i = 0; r >= 0 && !done; ++i) {
 		last = i == TRUNCATE_TRIES;
 		(void)pthread_rwlock_wrlock(&in->io);
@@ -405,9 +316,14 @@ int file_truncate(struct inode *in, uint64_t size)
 		else if (done)
 			r = truncate_locked(in, c, size);
 		(void)pthread_rwlock_unlock(&in->io);
+		left = r == 1;
 		if (r >= 0 && !done)
 			r = flush_inode(in, FLUSH_AGED);
 	}
+	(void)pthread_mutex_unlock(&c->flush);
+	/* the cut is done: what is not drained now is by the next open */
+	if (left && drain_begin(in) < 0)
+		fail_clear();
 	maps_trim(in->files);
-	return r;
+	return r < 0 ? r : 0;
 }

@@ -103,6 +103,24 @@ void work_gone(struct inode *in)
 		idle_leave(in);
 }
 
+void work_drain(struct inode *in)
+{
+	struct files *f = in->files;
+	struct list *l = &holder_of(in->content)->cut;
+
+	AUTOLOCK(&f->dirty_lock);
+	if (!list_empty(l))
+		return;
+	if (f->n_cuts >= GONE_MOST) {
+		f->gone_more = true; /* its intent record tells of it */
+		return;
+	}
+	inode_hold(in);
+	f->n_cuts++;
+	list_push(&f->cuts, l);
+	(void)pthread_cond_signal(&f->work);
+}
+
 /* Has what would make it dirty again?  flush is held. */
 static bool still_dirty(struct inode *in)
 {
@@ -233,22 +251,67 @@ static void gone_failed(struct files *f, int r)
 	f->gone_due_ns = f->how.os->now_ns(f->how.os) + GONE_PAUSE_NS;
 }
 
-static void work_reclaim(struct files *f, struct list *l)
+static bool work_reclaim(struct files *f)
 {
-	struct inode *in = container_of(l, struct inode, lru);
+	struct list *l = list_pop(&f->gone);
+	struct inode *in;
 	int r;
 
-	list_remove(l);
+	if (!l)
+		return false;
+	in = container_of(l, struct inode, lru);
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	r = reclaim_inode(in);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	if (r == 1 && !f->stop) {
+		list_push(&f->gone, &in->lru);
+		return true;
+	}
+	(void)pthread_mutex_unlock(&f->dirty_lock);
 	/* a put would have it tried again at once */
-	if (r < 0)
+	if (r)
 		idle_leave(in);
 	else
 		inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->n_gone--;
 	gone_failed(f, r);
+	return true;
+}
+
+/* What is left when all stops is drained by the next open. */
+static bool work_cut(struct files *f)
+{
+	struct list *l = list_pop(&f->cuts);
+	struct inode *in;
+	int r = 0;
+
+	if (!l)
+		return false;
+	in = container_of(l, struct holder, cut)->dirty.in;
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	if (!work_stops(f))
+		r = drain_step(in);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	if (r == 1 && list_empty(l)) {
+		list_push(&f->cuts, l);
+		return true;
+	}
+	f->n_cuts--;
+	gone_failed(f, r);
+	(void)pthread_mutex_unlock(&f->dirty_lock);
+	inode_put(in);
+	(void)pthread_mutex_lock(&f->dirty_lock);
+	return true;
+}
+
+/* A turn of one and of the other. */
+static bool work_away(struct files *f)
+{
+	f->cut_first = !f->cut_first;
+	if (f->cut_first)
+		return work_cut(f) || work_reclaim(f);
+	return work_reclaim(f) || work_cut(f);
 }
 
 static bool gone_is_due(struct files *f)
@@ -333,10 +396,8 @@ static bool work_step(struct files *f)
 		work_aged(f, in, n);
 		return true;
 	}
-	if ((l = list_first(&f->gone))) {
-		work_reclaim(f, l);
+	if (work_away(f))
 		return true;
-	}
 	if (gone_is_due(f)) {
 		work_look_for_gone(f);
 		return true;
@@ -458,7 +519,8 @@ bool files_room_comes(struct files *f, unsigned *looks)
 	bool comes;
 
 	(void)pthread_mutex_lock(&f->dirty_lock);
-	comes = (f->n_gone || f->gone_more || f->gone_pass) && !f->stop;
+	comes = (f->n_cuts || f->n_gone || f->gone_more || f->gone_pass) &&
+		!f->stop;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	comes = comes || extents_frees(f->how.extents);
 	if (comes)

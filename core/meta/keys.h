@@ -155,6 +155,7 @@ struct intent_rec {
 	uint8_t kind;
 	/* CUT: slices of this chunk and later ones, below the sequence */
 	uint64_t chunk, sequence;
+	bool counted; /* and the inode's stored has them still */
 };
 void intent_rec_put(struct buf *b, const struct intent_rec *i);
 int intent_rec_get(const void *data, size_t len, struct intent_rec *ret);

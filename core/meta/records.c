@@ -376,6 +376,8 @@ void intent_rec_put(struct buf *b, const struct intent_rec *i)
 	if (i->kind == INTENT_CUT) {
 		buf_put64(b, i->chunk);
 		buf_put64(b, i->sequence);
+		if (i->counted)
+			buf_put8(b, 1);
 	}
 }
 
@@ -388,6 +390,8 @@ int intent_rec_get(const void *data, size_t len, struct intent_rec *ret)
 	if (i.kind == INTENT_CUT) {
 		i.chunk = rd64(&r);
 		i.sequence = rd64(&r);
+		i.counted = rd_left(&r) != 0;
+		bad_if(&r, i.counted && rd8(&r) != 1);
 	}
 	if (rd_end(&r) < 0)
 		return -EUCLEAN;

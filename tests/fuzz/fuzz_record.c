@@ -152,7 +152,7 @@ static void seed_values(fuzz_put *put, void *ctx)
 	struct free_rec f = {
 		.n = 2, .at = { { 1, 0, { { 1, 2 } } }, { 9, 5, { { 3, 4 } } } }
 	};
-	struct intent_rec cut = { INTENT_CUT, 7, 8 };
+	struct intent_rec cut = { INTENT_CUT, 7, 8, true };
 	struct policy_rec po = { .name = "wide",
 				 .redundancy = "erasure",
 				 .checksum = "blake3",

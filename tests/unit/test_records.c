@@ -327,7 +327,7 @@ static void small_records_come_back(void **state)
 			      .at = { { 1, 0, { { 1, 2 } } },
 				      { 300, 31, { { 0, 9 } } } } },
 			f2;
-	struct intent_rec i = { INTENT_CUT, 1ull << 50, 77 }, i2;
+	struct intent_rec i = { INTENT_CUT, 1ull << 50, 77, true }, i2;
 	struct usage_rec u = { UINT64_MAX, 128 }, u2;
 	AUTOBUF struct buf b = BUF_INIT;
 
@@ -343,8 +343,8 @@ static void small_records_come_back(void **state)
 	buf_clear(&b);
 	intent_rec_put(&b, &i);
 	assert_int_equal(intent_rec_get(b.data, b.len, &i2), 0);
-	assert_true(i2.kind == INTENT_CUT && i2.chunk == 1ull << 50 &&
-		    i2.sequence == 77);
+	assert_true(i2.kind == INTENT_CUT && i2.counted &&
+		    i2.chunk == 1ull << 50 && i2.sequence == 77);
 	buf_clear(&b);
 	usage_rec_put(&b, &u);
 	assert_int_equal(usage_rec_get(b.data, b.len, &u2), 0);

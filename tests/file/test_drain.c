@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Large cuts and removals: what is seen at once, and what goes later. */
+#include "rig.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define PARTS   6000u /* chunks with a slice: many batches */
+#define EXTENTS 60u
+
+static uint64_t the_ino;
+
+static int set_up(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 2, 0);
+	*state = &r;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static uint64_t stored(struct inode *in)
+{
+	struct dynfs_attr a;
+
+	inode_attr(in, &a);
+	return a.stored_bytes;
+}
+
+static bool no_intent(struct rig *r)
+{
+	struct key all = key_kind('O');
+
+	return !rig_rows(r, &all);
+}
+
+/* Slices of a few shared extents, put there by hand: writing takes long. */
+static struct inode *file_of_parts(struct rig *r)
+{
+	struct inode *in = rig_make(r), *from = rig_make(r);
+	struct extent_id ids[EXTENTS];
+	struct batch b;
+
+	assert_int_equal(rig_write(from, 0, EXTENTS * CHUNK, 1), 0);
+	assert_int_equal(file_settle(from), 0);
+	for (uint64_t i = 0; i < EXTENTS; i++)
+		ids[i] = rig_extent(r, from->ino, i);
+	the_ino = from->ino;
+	inode_put(from);
+	batch_init(&b);
+	extent_drop_begin(r->extents);
+	(void)pthread_mutex_lock(&in->lock);
+	for (uint64_t i = 0; i < PARTS; i++) {
+		struct slice_rec rec = { .kind = SLICE_EXTENT,
+					 .length = CHUNK,
+					 .extent = ids[i % EXTENTS] };
+		uint64_t sequence = in->rec.sequence++;
+		struct key key = key_slice(in->ino, i, sequence);
+		struct buf value = BUF_INIT;
+
+		slice_rec_put(&value, &rec);
+		batch_put(&b, key.data, key.len, value.data, value.len);
+		buf_done(&value);
+		assert_int_equal(extent_ref(r->extents, rec.extent, in->ino, i,
+					    sequence, CHUNK, &b),
+				 0);
+	}
+	in->rec.size = in->disk_size = (uint64_t)PARTS * CHUNK;
+	in->rec.stored = in->rec.size;
+	inode_record(in, &b);
+	assert_int_equal(meta_commit(r->meta, &b, NULL), 0);
+	(void)pthread_mutex_unlock(&in->lock);
+	extent_drop_end(r->extents, true);
+	batch_done(&b);
+	assert_int_equal(file_sync(in, false), 0);
+	return in;
+}
+
+/* The file that the extent was made for shows it to the end. */
+static void check_source(struct rig *r)
+{
+	struct inode *in = rig_get(r, the_ino);
+	struct key live = key_live(rig_extent(r, the_ino, 0));
+	struct buf value = BUF_INIT;
+	uint64_t bytes = 0;
+
+	rig_check(in, 0, CHUNK, 1);
+	assert_int_equal(meta_get(r->meta, live.data, live.len, &value), 0);
+	assert_int_equal(live_rec_get(value.data, value.len, &bytes), 0);
+	assert_int_equal(bytes, CHUNK);
+	buf_done(&value);
+	inode_put(in);
+}
+
+static void a_large_cut_is_seen_at_once_and_drained_later(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct key slices = key_slice_ino(in->ino);
+
+	assert_int_equal(content_ready(in), 0);
+	assert_int_equal(file_truncate(in, 0), 0);
+	assert_int_equal(rig_size(in), 0);
+	assert_int_equal(stored(in), 0);
+	assert_false(no_intent(r));
+	assert_true(rig_rows(r, &slices) > PARTS / 2);
+	/* growth and writes over what is not gone yet */
+	assert_int_equal(file_truncate(in, 16ull << 40), 0);
+	assert_int_equal(rig_write(in, 5000ull * CHUNK + 10, 700, 2), 0);
+	assert_int_equal(file_settle(in), 0);
+	rig_check(in, 0, CHUNK, 0);
+	rig_check(in, 5000ull * CHUNK, 10, 0);
+	rig_check(in, 5000ull * CHUNK + 10, 700, 2);
+	rig_wait(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 1);
+	assert_int_equal(stored(in), 700);
+	rig_check(in, 5000ull * CHUNK + 10, 700, 2);
+	check_source(r);
+	inode_put(in);
+}
+
+/* Too many on both sides: what is stored is known when all has gone. */
+static void a_cut_in_the_middle_counts_down(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct key slices = key_slice_ino(in->ino);
+	uint64_t size = 5000ull * CHUNK + 100;
+
+	assert_int_equal(file_truncate(in, size), 0);
+	assert_true(stored(in) >= size);
+	rig_wait(r, no_intent);
+	assert_int_equal(stored(in), size);
+	assert_int_equal(rig_rows(r, &slices), 5002);
+	/* few behind: at once */
+	assert_int_equal(file_truncate(in, 4900ull * CHUNK), 0);
+	assert_true(no_intent(r));
+	assert_int_equal(stored(in), 4900ull * CHUNK);
+	/* few before: what is left is known at once */
+	assert_int_equal(file_truncate(in, 100ull * CHUNK + 5), 0);
+	assert_int_equal(stored(in), 100ull * CHUNK + 5);
+	/* and a second one takes over */
+	assert_int_equal(file_truncate(in, 50), 0);
+	assert_int_equal(stored(in), 50);
+	assert_int_equal(file_truncate(in, 5000ull * CHUNK), 0);
+	/* that is beyond: the first ends before it */
+	assert_int_equal(file_truncate(in, 3000ull * CHUNK), 0);
+	rig_check(in, 0, 50, 1);
+	rig_check(in, 50, CHUNK, 0);
+	rig_wait(r, no_intent);
+	assert_int_equal(stored(in), 50);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	assert_int_equal(file_truncate(in, 0), 0);
+	check_source(r);
+	inode_put(in);
+}
+
+static void a_crash_leaves_the_rest_to_the_next_open(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r), *other = file_of_parts(r);
+	uint64_t ino = in->ino;
+	struct key slices = key_slice_ino(ino), gone;
+
+	assert_int_equal(file_truncate(in, 300), 0);
+	assert_int_equal(rig_write(in, 2 * CHUNK, 100, 3), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	gone = key_slice_ino(other->ino);
+	rig_unlink(r, other);
+	inode_put(other);
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	assert_int_equal(rig_size(in), 2 * CHUNK + 100);
+	rig_check(in, 0, 300, 1);
+	rig_check(in, 300, 2 * CHUNK - 300, 0);
+	rig_check(in, 2 * CHUNK, 100, 3);
+	rig_wait(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 3);
+	assert_int_equal(rig_rows(r, &gone), 0);
+	assert_int_equal(stored(in), 400);
+	rig_check(in, 2 * CHUNK, 100, 3);
+	inode_put(in);
+}
+
+/* Closing does not wait for the end of it. */
+static void what_is_not_drained_at_the_end_is_later(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	uint64_t ino = in->ino;
+	struct key slices = key_slice_ino(ino);
+
+	assert_int_equal(file_truncate(in, 100), 0);
+	inode_put(in);
+	rig_refresh(r);
+	rig_wait(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	in = rig_get(r, ino);
+	assert_int_equal(stored(in), 100);
+	rig_unlink(r, in);
+	inode_put(in);
+	rig_wait(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 0);
+	check_source(r);
+}
+
+/* Cuts, growth, holes, writes and copies over what is being drained. */
+static void work_goes_on_beside_it(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r), *from = rig_get(r, the_ino);
+	uint64_t n;
+
+	for (unsigned i = 1; i <= 20; i++) {
+		uint64_t at = (uint64_t)(i * 997 % PARTS) * CHUNK;
+
+		assert_int_equal(file_truncate(in, i % 3 ? at : 10), 0);
+		assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
+		rig_check(in, i % 3 ? at : 10, 1000, 0);
+		assert_int_equal(file_copy_range(from, 0, in, at, CHUNK, &n),
+				 0);
+		assert_int_equal(n, CHUNK);
+		assert_int_equal(rig_write(in, at + CHUNK, 600, i + 10), 0);
+		if (i % 2)
+			assert_int_equal(file_settle(in), 0);
+		rig_check(in, at + CHUNK, 600, i + 10);
+	}
+	assert_int_equal(file_truncate(in, 0), 0);
+	rig_wait(r, no_intent);
+	assert_int_equal(stored(in), 0);
+	inode_put(from);
+	check_source(r);
+	inode_put(in);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_large_cut_is_seen_at_once_and_drained_later),
+		TEST(a_cut_in_the_middle_counts_down),
+		TEST(a_crash_leaves_the_rest_to_the_next_open),
+		TEST(what_is_not_drained_at_the_end_is_later),
+		TEST(work_goes_on_beside_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
