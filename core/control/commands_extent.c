@@ -77,7 +77,8 @@ static int list_file_row(void *ctx, const struct file_extent *f)
 {
 	static const char *const kinds[] = { [SLICE_EXTENT] = "extent",
 					     [SLICE_HOLE] = "hole",
-					     [SLICE_INLINE] = "inline" };
+					     [SLICE_INLINE] = "inline",
+					     [SLICE_RESERVED] = "reserved" };
 	struct listing *l = (struct listing *)ctx;
 	struct extent_rec rec;
 	json_t *row;

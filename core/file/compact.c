@@ -87,7 +87,8 @@ int chunk_rewrite(struct inode *in, struct content *c, struct chunk *k,
 		uint8_t kind = k->map.slices[shown[i].slice].kind;
 		int r;
 
-		if (kind == SLICE_HOLE || (!all && kind != SLICE_INLINE))
+		if (kind == SLICE_HOLE || kind == SLICE_RESERVED ||
+		    (!all && kind != SLICE_INLINE))
 			continue;
 		r = rewrite_shown(in, c, k, &shown[i]);
 		/* what can not be read stays where it is */
@@ -129,7 +130,7 @@ static int chunk_fill(struct inode *in, struct content *c, struct chunk *k)
 
 int chunk_compact(struct inode *in, struct content *c, struct chunk *k)
 {
-	if (k->map.n_slices < CHUNK_SLICES_MAX || k->rewritten)
+	if (map_pieces(&k->map) < CHUNK_SLICES_MAX || k->rewritten)
 		return 0;
 	k->rewritten = true;
 	/* for the better only: without it things go on as they can */

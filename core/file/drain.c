@@ -122,21 +122,24 @@ int rows_drop(struct files *f, uint64_t ino, const struct rows *rows,
 
 struct sum {
 	struct map map;
-	uint64_t chunk, stored;
+	uint64_t chunk;
+	struct amount amount;
 	uint32_t n;
-	int error;
 };
 
 static void sum_chunk(struct sum *t, uint64_t next)
 {
+	struct amount now = map_amount(&t->map);
+
 	if (next == t->chunk)
 		return;
-	t->stored += map_stored(&t->map);
+	t->amount.stored += now.stored;
+	t->amount.reserved += now.reserved;
 	map_done(&t->map);
 	t->chunk = next;
 }
 
-int rows_stored(const struct rows *rows, uint64_t *ret)
+int rows_amount(const struct rows *rows, struct amount *ret)
 {
 	struct sum t = { .chunk = UINT64_MAX };
 	int r = 0;
@@ -151,8 +154,7 @@ int rows_stored(const struct rows *rows, uint64_t *ret)
 		r = map_add(&t.map, &s);
 	}
 	sum_chunk(&t, UINT64_MAX - 1);
-	map_done(&t.map);
-	*ret = t.stored;
+	*ret = t.amount;
 	return r;
 }
 
@@ -184,7 +186,7 @@ static int below_each(void *ctx, const void *key, size_t key_len,
 }
 
 int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
-		 uint64_t *ret, bool *ret_all)
+		 struct amount *ret, bool *ret_all)
 {
 	struct key from = key_slice(in->ino, 0, 0);
 	struct key to = key_slice(in->ino, chunk, 0);
@@ -194,9 +196,9 @@ int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
 	if (chunk)
 		r = meta_scan(in->files->how.meta, from.data, from.len, to.data,
 			      to.len, below_each, &w);
-	*ret = w.sum.stored + map_stored(&w.sum.map);
+	sum_chunk(&w.sum, UINT64_MAX - 1);
+	*ret = w.sum.amount;
 	*ret_all = w.sum.n <= ROWS_COUNT;
-	map_done(&w.sum.map);
 	return r;
 }
 
@@ -213,18 +215,17 @@ static int drain_commit(struct inode *in, const struct content *c,
 {
 	struct files *f = in->files;
 	struct key key = key_intent(in->ino, INTENT_CUT);
-	uint64_t stored = 0;
+	struct amount dead = { 0 };
 	int r = rows_drop(f, in->ino, rows, b);
 
 	if (r >= 0 && c->cut.counted)
-		r = rows_stored(rows, &stored);
+		r = rows_amount(rows, &dead);
 	if (r < 0)
 		return r;
 	if (!rows->more)
 		batch_delete(b, key.data, key.len);
-	if (stored) {
-		in->rec.stored -=
-		    stored < in->rec.stored ? stored : in->rec.stored;
+	if (dead.stored) {
+		rec_move(&in->rec, dead, (struct amount){ 0 });
 		inode_record(in, b);
 	}
 	return meta_commit(f->how.meta, b, NULL);

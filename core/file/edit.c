@@ -75,7 +75,7 @@ int edit_range(struct edit *e, struct chunk *k, uint32_t off, uint32_t end)
 		return -EOVERFLOW;
 	/* first: when it fails its map is loaded again */
 	e->at[e->n++] = (struct edit_part){ k, off, end };
-	return edit_runs(e, k, off, end);
+	return off < end ? edit_runs(e, k, off, end) : 0;
 }
 
 int edit_put(struct edit *e, struct chunk *k, struct slice *s)
@@ -87,7 +87,7 @@ int edit_put(struct edit *e, struct chunk *k, struct slice *s)
 				 .extent = s->extent,
 				 .extent_offset = s->extent_off };
 	AUTOBUF struct buf value = BUF_INIT;
-	uint64_t before = map_stored(&k->map);
+	struct amount before = map_amount(&k->map);
 	uint32_t n = k->map.n_slices;
 	struct key key;
 	int r;
@@ -109,7 +109,7 @@ int edit_put(struct edit *e, struct chunk *k, struct slice *s)
 	if (r >= 0)
 		r = drop_hidden(in, k, &e->batch);
 	e->n_rows += 2 + n - k->map.n_slices;
-	in->rec.stored += map_stored(&k->map) - before;
+	rec_move(&in->rec, before, map_amount(&k->map));
 	chunk_weigh(in->files, e->c, k);
 	return r;
 }

@@ -53,7 +53,8 @@ struct inode {
 	struct inode_counted {
 		bool exists;
 		uint32_t uid, gid, project;
-		uint64_t stored;
+		uint64_t stored, reserved;
+		uint32_t policy;
 	} counted;
 
 	/* Content: dirty runs and chunk maps; writers exclude all others. */
@@ -111,6 +112,8 @@ void inode_put(struct inode *in);
  * all (an inode is counted until its record is deleted).  lock is held.
  */
 void inode_record(struct inode *in, struct batch *b);
+/* The batch of inode_record() is not committed: that is what counts. */
+void inode_uncount(struct inode *in, const struct inode_counted *was);
 void inode_attr(struct inode *in, struct dynfs_attr *ret); /* takes lock */
 struct dynfs_time files_now(struct files *f);
 const struct policy *inode_policy(struct inode *in);
@@ -198,5 +201,7 @@ struct files_status {
 void files_status(struct files *f, struct files_status *ret);
 /* How many inodes are open for writing. */
 uint64_t files_writers(struct files *f);
+/* Bytes of content that room is kept for, which nobody else may take. */
+uint64_t files_reserved(struct files *f);
 
 #endif

@@ -15,6 +15,7 @@ static void files_init_locks(struct files *f)
 	(void)pthread_mutex_init(&f->dirty_lock, NULL);
 	(void)pthread_mutex_init(&f->spare_lock, NULL);
 	(void)pthread_mutex_init(&f->room_lock, NULL);
+	(void)pthread_mutex_init(&f->reserved_lock, NULL);
 	(void)pthread_cond_init(&f->work, NULL);
 	(void)pthread_cond_init(&f->room, NULL);
 	(void)pthread_cond_init(&f->to_tell, NULL);
@@ -45,9 +46,11 @@ static void files_destroy(struct files *f)
 	hmap_done(&f->inodes);
 	space_trim(f);
 	known_done(f);
+	free(f->reserves);
 	(void)pthread_cond_destroy(&f->to_tell);
 	(void)pthread_cond_destroy(&f->room);
 	(void)pthread_cond_destroy(&f->work);
+	(void)pthread_mutex_destroy(&f->reserved_lock);
 	(void)pthread_mutex_destroy(&f->room_lock);
 	(void)pthread_mutex_destroy(&f->spare_lock);
 	(void)pthread_mutex_destroy(&f->dirty_lock);
@@ -72,6 +75,8 @@ int files_new(const struct files_how *how, struct files **ret)
 	files_init_locks(f);
 	known_init(f);
 	r = hmap_init(&f->inodes, 1024);
+	if (r >= 0)
+		r = reserved_load(f);
 	if (r >= 0)
 		r = work_start(f);
 	if (r < 0) {

@@ -334,7 +334,7 @@ static int commit_slice(struct flush *g, struct item *it)
 	};
 	struct key key = key_slice(it->in->ino, k->number, it->run->sequence);
 	AUTOBUF struct buf value = BUF_INIT;
-	uint64_t before = map_stored(&k->map);
+	struct amount before = map_amount(&k->map);
 	int r;
 
 	slice_rec_put(&value, &rec);
@@ -347,7 +347,7 @@ static int commit_slice(struct flush *g, struct item *it)
 	it->slice.bytes = NULL; /* the map's, whatever came of it */
 	if (r >= 0)
 		r = drop_hidden(it->in, k, &g->batch);
-	it->in->rec.stored += map_stored(&k->map) - before;
+	rec_move(&it->in->rec, before, map_amount(&k->map));
 	run_count(it->in->content, it->run, true);
 	chunk_weigh(g->f, it->in->content, k);
 	return r;

@@ -91,6 +91,8 @@ static int inode_load(struct inode *in)
 	in->counted.gid = rec.gid;
 	in->counted.project = rec.project;
 	in->counted.stored = rec.stored;
+	in->counted.reserved = rec.reserved;
+	in->counted.policy = rec.policy;
 	in->loaded = true;
 	return 0;
 }
@@ -305,11 +307,54 @@ void inode_put_record(struct inode *in, struct batch *b)
 	batch_put(b, key.data, key.len, value.data, value.len);
 }
 
+/* What it keeps of the pool's room is another now, under the same lock. */
+static void count_reserved(struct inode *in, const struct inode_counted *now,
+			   struct batch *b)
+{
+	const struct inode_counted *was = &in->counted;
+	uint64_t had = was->exists ? was->reserved : 0;
+	uint64_t has = now->exists ? now->reserved : 0;
+
+	if (had == has && (!has || was->policy == now->policy))
+		return;
+	/* first, so that the room is nobody's for no moment */
+	if (reserved_add(in->files, now->policy, has) < 0 && b)
+		b->error = -ENOMEM;
+	reserved_sub(in->files, was->policy, had);
+	if (!b)
+		return;
+	batch_count(b, USAGE_RESERVED, was->policy, 0, -(int64_t)had);
+	batch_count(b, USAGE_RESERVED, now->policy, 0, (int64_t)has);
+}
+
 void count_gone(struct inode *in, struct batch *b)
 {
+	struct inode_counted gone = in->counted;
+
+	gone.exists = false;
+	count_reserved(in, &gone, b);
 	if (in->counted.exists)
 		count_owner(b, &in->counted, -1);
 	in->counted.exists = false;
+}
+
+void inode_uncount(struct inode *in, const struct inode_counted *was)
+{
+	count_reserved(in, was, NULL);
+	in->counted = *was;
+}
+
+static uint64_t moved(uint64_t n, uint64_t was, uint64_t is)
+{
+	return is >= was ? n + (is - was) : n - (n < was - is ? n : was - is);
+}
+
+void rec_move(struct inode_rec *rec, struct amount was, struct amount is)
+{
+	rec->stored = moved(rec->stored, was.stored, is.stored);
+	rec->reserved = moved(rec->reserved, was.reserved, is.reserved);
+	if (rec->reserved > rec->stored) /* damage of long ago */
+		rec->reserved = rec->stored;
 }
 
 bool inode_is_dir(struct inode *in)
@@ -321,13 +366,16 @@ bool inode_is_dir(struct inode *in)
 
 void inode_record(struct inode *in, struct batch *b)
 {
-	struct inode_counted now = { true, in->rec.uid, in->rec.gid,
-				     in->rec.project, in->rec.stored };
+	struct inode_counted now = { true,           in->rec.uid,
+				     in->rec.gid,    in->rec.project,
+				     in->rec.stored, in->rec.reserved,
+				     in->rec.policy };
 
 	inode_put_record(in, b);
 	if (in->counted.exists)
 		count_owner(b, &in->counted, -1);
 	count_owner(b, &now, 1);
+	count_reserved(in, &now, b);
 	in->counted = now;
 	in->dirty_attr = false;
 	in->fresh = false;
@@ -341,8 +389,8 @@ struct before inode_before(const struct inode *in)
 
 void inode_undo(struct inode *in, const struct before *was)
 {
+	inode_uncount(in, &was->counted);
 	in->rec = was->rec;
-	in->counted = was->counted;
 	in->disk_size = was->disk_size;
 	in->fresh = was->fresh;
 	in->dirty_attr = was->dirty_attr;
@@ -374,16 +422,18 @@ void inode_attr(struct inode *in, struct dynfs_attr *ret)
 	ret->unsettled = atomic_load(&c->guess);
 }
 
-const struct policy *inode_policy(struct inode *in)
+const struct policy *policy_of_id(struct extents *x, uint32_t id)
 {
-	struct extents *x = in->files->how.extents;
-	const struct policy *p = NULL, *now;
+	const struct policy *p = id ? extents_policy(x, id) : NULL, *now;
 
-	if (in->rec.policy)
-		p = extents_policy(x, in->rec.policy);
 	if (!p)
 		return extents_policy_default(x);
 	/* what the config makes of that name today */
 	now = extents_policy_named(x, p->name);
 	return now ? now : p;
+}
+
+const struct policy *inode_policy(struct inode *in)
+{
+	return policy_of_id(in->files->how.extents, in->rec.policy);
 }

@@ -106,13 +106,28 @@ int map_add(struct map *m, const struct slice *s)
 	return 0;
 }
 
-uint64_t map_stored(const struct map *m)
+struct amount map_amount(const struct map *m)
 {
-	uint64_t n = 0;
+	struct amount n = { 0 };
 
-	for (uint32_t i = 0; i < m->n_shown; ++i)
-		if (m->slices[m->shown[i].slice].kind != SLICE_HOLE)
-			n += m->shown[i].len;
+	for (uint32_t i = 0; i < m->n_shown; ++i) {
+		uint8_t kind = m->slices[m->shown[i].slice].kind;
+
+		if (kind != SLICE_HOLE)
+			n.stored += m->shown[i].len;
+		if (kind == SLICE_RESERVED)
+			n.reserved += m->shown[i].len;
+	}
+	return n;
+}
+
+uint32_t map_pieces(const struct map *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < m->n_slices; ++i)
+		n += m->slices[i].kind != SLICE_RESERVED ||
+		     m->slices[i].len < RESERVE_BLOCK;
 	return n;
 }
 

@@ -7,6 +7,7 @@
 
 #define CHUNK_SLICES_MAX 64u   /* more are compacted into one */
 #define GONE_MOST        4096u /* to be reclaimed, in memory */
+#define RESERVE_BLOCK    4096u /* room is reserved in whole ones */
 
 /* ---- memory of runs, space.c ----------------------------------------- */
 
@@ -78,8 +79,14 @@ struct chunk {
 void map_done(struct map *m);
 /* Takes over bytes (also on failure).  Sequences only grow. */
 int map_add(struct map *m, const struct slice *s);
-/* Bytes that are shown and not holes. */
-uint64_t map_stored(const struct map *m);
+/* What counts as stored, and what of it only keeps room. */
+struct amount {
+	uint64_t stored, reserved;
+};
+/* Of what is shown. */
+struct amount map_amount(const struct map *m);
+/* Slices that would be fewer if the chunk were written anew. */
+uint32_t map_pieces(const struct map *m);
 /* Is any part of slice i shown? */
 bool map_shows(const struct map *m, uint32_t i);
 /* Forget slices of which nothing is shown. */
@@ -166,6 +173,13 @@ struct files {
 
 	struct known known[KNOWN_SHARDS];
 	uint64_t known_bytes; /* what they may take */
+
+	pthread_mutex_t reserved_lock; /* the two below; below all */
+	struct policy_reserve {
+		uint32_t policy; /* as inodes have it: 0: the default */
+		uint64_t bytes;
+	} * reserves; /* owned */
+	uint32_t n_reserves;
 
 	atomic_uint_fast64_t map_bytes; /* of all contents */
 	uint64_t map_limit;
@@ -263,6 +277,10 @@ static inline struct content *content_of(struct inode *in)
 	return __atomic_load_n(&in->content, __ATOMIC_ACQUIRE);
 }
 void count_gone(struct inode *in, struct batch *b);
+/* What an inode's number of a policy means today. */
+const struct policy *policy_of_id(struct extents *x, uint32_t id);
+/* The record counts what is now in the place of what was. */
+void rec_move(struct inode_rec *rec, struct amount was, struct amount is);
 /* files.lock is held, for all three */
 struct inode *inode_find(struct files *f, uint64_t ino);
 void inode_use(struct files *f, struct inode *in);
@@ -368,11 +386,13 @@ void dirty_add(struct files *f, uint64_t bytes);
 void dirty_sub(struct files *f, uint64_t bytes);
 /*
  * Before any lock: wait until there is memory; -ENOSPC: no room on disks for so
- * many bytes of this file; -EINTR: nobody waits for the call (or NULL) any
+ * many bytes of this file beside what is reserved; -EINTR: nobody waits for the call (or NULL) any
  * more.
  */
 int write_admit(struct inode *in, uint64_t bytes,
 		const struct dynfs_call *call);
+/* The same, and they are reserved from here on, by reserved_add(). */
+int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes);
 
 /* changed.c: tell frontends what has changed behind their back */
 int changed_start(struct files *f);
@@ -380,6 +400,20 @@ int changed_start(struct files *f);
 void changed_stop(struct files *f);
 /* inode.io is held. */
 void changed_add(struct inode *in);
+
+/* truncate.c: grow: never shorter */
+int file_resize(struct inode *in, uint64_t size, bool grow);
+
+/* reserved.c */
+/* So many bytes of content in the form "of" take the room of as many "as". */
+uint64_t in_form(uint64_t bytes, const struct policy *of,
+		 const struct policy *as);
+int reserved_load(struct files *f);
+/* -ENOMEM */
+int reserved_add(struct files *f, uint32_t policy, uint64_t bytes);
+void reserved_sub(struct files *f, uint32_t policy, uint64_t bytes);
+/* All of it, in the form of one policy. */
+uint64_t reserved_as(struct files *f, const struct policy *as);
 
 /* flush.c */
 enum flush_mode {
@@ -422,7 +456,7 @@ struct edit {
 
 /* Takes the extents' drop and inode.lock; edit_end() gives them back. */
 void edit_begin(struct edit *e, struct inode *in, struct content *c);
-/* What is dirty there goes with the commit; the map is loaded. */
+/* What is dirty there goes with the commit, or nothing if off is end. */
 int edit_range(struct edit *e, struct chunk *k, uint32_t off, uint32_t end);
 /* A slice over a part of a range; gets its sequence. */
 int edit_put(struct edit *e, struct chunk *k, struct slice *s);
@@ -464,11 +498,11 @@ void rows_done(struct rows *rows);
 /* They leave the index with the batch of a drop that has begun. */
 int rows_drop(struct files *f, uint64_t ino, const struct rows *rows,
 	      struct batch *b);
-/* Bytes that they show, for themselves. */
-int rows_stored(const struct rows *rows, uint64_t *ret);
-/* Bytes that the file stores below a chunk; *ret_all: it could be counted. */
+/* What they show, for themselves. */
+int rows_amount(const struct rows *rows, struct amount *ret);
+/* What the file stores below a chunk; *ret_all: it could be counted. */
 int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
-		 uint64_t *ret, bool *ret_all);
+		 struct amount *ret, bool *ret_all);
 /* That is what is left of a cut. */
 void cut_is(struct content *c, const struct cut_left *cut);
 /* So many batches of what a cut has left; 1: more.  content.flush is held. */
@@ -476,6 +510,9 @@ int drain_some(struct inode *in, struct content *c, unsigned batches);
 int drain_step(struct inode *in); /* a turn of it; no lock is held */
 /* By a worker, if there are any; no lock is held. */
 int drain_begin(struct inode *in);
+
+/* range.c: bytes of [off, end) that room is reserved for; io is held */
+int range_reserved(struct inode *in, uint64_t off, uint64_t end, uint64_t *ret);
 
 /* reclaim.c */
 /* One turn; 1: there is more. */

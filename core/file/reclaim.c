@@ -30,12 +30,14 @@ static int reclaim_record(struct inode *in)
 {
 	struct files *f = in->files;
 	struct key xattrs = key_xattr_ino(in->ino), key = key_inode(in->ino);
+	struct inode_counted was;
 	AUTOBATCH struct batch b;
 	int r = 0;
 
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
-	if (!in->counted.exists)
+	was = in->counted;
+	if (!was.exists)
 		return 0; /* done before */
 	if (!(in->rec.flags & INODE_PLAIN))
 		r = meta_scan(f->how.meta, xattrs.data, xattrs.len, NULL, 0,
@@ -50,7 +52,7 @@ static int reclaim_record(struct inode *in)
 	count_gone(in, &b);
 	r = meta_commit(f->how.meta, &b, NULL);
 	if (r < 0)
-		in->counted.exists = true;
+		inode_uncount(in, &was);
 	return r;
 }
 

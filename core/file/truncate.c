@@ -27,7 +27,7 @@
 
 /* The hole over the rest of the last chunk; inode.io is held alone. */
 static int cut_edge(struct inode *in, struct content *c, uint64_t size,
-		    struct batch *b, uint64_t *ret_stored)
+		    struct batch *b)
 {
 	struct files *f = in->files;
 	uint32_t off = (uint32_t)(size % f->how.extent_bytes);
@@ -40,10 +40,9 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 	AUTOBUF struct buf value = BUF_INIT;
 	struct chunk *k;
 	struct key key;
-	uint64_t before;
+	struct amount before;
 	int r;
 
-	*ret_stored = 0;
 	if (!off)
 		return 0;
 	r = chunk_load(in, c, chunk_number(f, size), &k);
@@ -53,7 +52,7 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 				       k->map.shown[k->map.n_shown - 1].len <=
 				   off)
 		return 0; /* nothing behind the edge */
-	before = map_stored(&k->map);
+	before = map_amount(&k->map);
 	s.sequence = in->rec.sequence++;
 	slice_rec_put(&value, &rec);
 	key = key_slice(in->ino, k->number, s.sequence);
@@ -61,7 +60,7 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 	r = map_add(&k->map, &s);
 	if (r < 0)
 		return r;
-	*ret_stored = before - map_stored(&k->map);
+	rec_move(&in->rec, before, map_amount(&k->map));
 	r = drop_hidden(in, k, b);
 	chunk_weigh(f, c, k);
 	return r;
@@ -94,8 +93,8 @@ static uint64_t first_behind(const struct files *f, uint64_t size)
 struct plan {
 	uint64_t size, first; /* chunk that goes whole, and all behind it */
 	struct rows rows;     /* all that go, if they are few */
-	/* bytes of slices that go, if they are few; else of those that stay */
-	uint64_t stored;
+	/* of slices that go, if they are few; else of those that stay */
+	struct amount amount;
 	bool counted; /* if they are not few: it is known */
 };
 
@@ -121,14 +120,15 @@ static void plan_intent(struct inode *in, const struct plan *p,
 				   .chunk = rec.chunk,
 				   .below = rec.sequence,
 				   .at = rec.chunk };
-	if (p->counted)
-		in->rec.stored = p->stored;
+	if (!p->counted)
+		return;
+	in->rec.stored = p->amount.stored;
+	in->rec.reserved = p->amount.reserved;
 }
 
 static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
 		     struct cut_left *left, struct batch *b)
 {
-	uint64_t edge = 0;
 	int r = 0;
 
 	if (p->rows.more || left->below)
@@ -136,11 +136,9 @@ static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
 	else
 		r = rows_drop(in->files, in->ino, &p->rows, b);
 	if (!left->below)
-		in->rec.stored -=
-		    p->stored < in->rec.stored ? p->stored : in->rec.stored;
+		rec_move(&in->rec, p->amount, (struct amount){ 0 });
 	if (r >= 0)
-		r = cut_edge(in, c, p->size, b, &edge);
-	in->rec.stored -= edge;
+		r = cut_edge(in, c, p->size, b);
 	return r < 0 ? r : b->error;
 }
 
@@ -189,7 +187,7 @@ static int plan_few(struct inode *in, struct plan *p)
 	int r = rows_find(in->files, in->ino, p->first, UINT64_MAX, &p->rows);
 
 	if (r >= 0)
-		r = rows_stored(&p->rows, &p->stored);
+		r = rows_amount(&p->rows, &p->amount);
 	return r;
 }
 
@@ -201,7 +199,7 @@ static int plan_make(struct inode *in, struct content *c, uint64_t size,
 	p->size = size;
 	p->first = first_behind(in->files, size);
 	if (r >= 0 && c->cut.below) {
-		r = stored_below(in, c, p->first, &p->stored, &p->counted);
+		r = stored_below(in, c, p->first, &p->amount, &p->counted);
 		if (r < 0 || plan_takes_over(c, p))
 			return r;
 		/* then that one ends first */
@@ -210,7 +208,7 @@ static int plan_make(struct inode *in, struct content *c, uint64_t size,
 	if (r >= 0)
 		r = plan_few(in, p);
 	if (r >= 0 && p->rows.more)
-		r = stored_below(in, c, p->first, &p->stored, &p->counted);
+		r = stored_below(in, c, p->first, &p->amount, &p->counted);
 	return r;
 }
 
@@ -283,14 +281,18 @@ static int grow_locked(struct inode *in, uint64_t size)
 	return r;
 }
 
-static int truncate_locked(struct inode *in, struct content *c, uint64_t size)
+static int truncate_locked(struct inode *in, struct content *c, uint64_t size,
+			   bool grow)
 {
-	if (size >= in->rec.size)
+	if (grow && size <= in->rec.size)
+		return 0;
+	/* to the same size takes away what is reserved behind it */
+	if (size > in->rec.size || (size == in->rec.size && !in->rec.reserved))
 		return grow_locked(in, size);
 	return cut_locked(in, c, size);
 }
 
-int file_truncate(struct inode *in, uint64_t size)
+int file_resize(struct inode *in, uint64_t size, bool grow)
 {
 	struct content *c;
 	bool last, done = false, left = false;
@@ -314,7 +316,7 @@ int file_truncate(struct inode *in, uint64_t size)
 		if (in->gone)
 			r = -ENOENT;
 		else if (done)
-			r = truncate_locked(in, c, size);
+			r = truncate_locked(in, c, size, grow);
 		(void)pthread_rwlock_unlock(&in->io);
 		left = r == 1;
 		if (r >= 0 && !done)
@@ -326,4 +328,9 @@ int file_truncate(struct inode *in, uint64_t size)
 		fail_clear();
 	maps_trim(in->files);
 	return r < 0 ? r : 0;
+}
+
+int file_truncate(struct inode *in, uint64_t size)
+{
+	return file_resize(in, size, false);
 }

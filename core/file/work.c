@@ -477,14 +477,15 @@ static struct policy_room *room_of(struct files *f, const struct policy *p)
 }
 
 /* What the disks still take, looked up now and then, always when short. */
-static uint64_t room_left(struct files *f, const struct policy *p)
+static uint64_t room_left(struct files *f, const struct policy *p,
+			  uint64_t reserved)
 {
 	uint64_t now = f->how.os->now_ns(f->how.os), total, reserve;
 	struct policy_room *room;
 
 	AUTOLOCK(&f->room_lock);
 	room = room_of(f, p);
-	if (room->bytes < ROOM_PLENTY || !room->checked_ns ||
+	if (room->bytes < ROOM_PLENTY + reserved || !room->checked_ns ||
 	    now - room->checked_ns > ROOM_CHECK_NS) {
 		room->checked_ns = now ? now : 1;
 		extents_capacity(f->how.extents, p, &total, &room->bytes);
@@ -492,16 +493,6 @@ static uint64_t room_left(struct files *f, const struct policy *p)
 		room->bytes -= reserve < room->bytes ? reserve : room->bytes;
 	}
 	return room->bytes;
-}
-
-/* So many bytes of content in the form "of" take the room of as many "as". */
-static uint64_t in_form(uint64_t bytes, const struct policy *of,
-			const struct policy *as)
-{
-	uint64_t num = (uint64_t)(of->k + of->m) * as->k;
-	uint64_t den = (uint64_t)(as->k + as->m) * of->k;
-
-	return (bytes * num + den - 1) / den;
 }
 
 /* dirty_lock is held: wait for flushes to make a difference. */
@@ -535,21 +526,30 @@ bool files_room_comes(struct files *f, unsigned *looks)
 
 /*
  * What is dirty takes room that nobody has accounted for exactly yet: near
- * the end it is flushed first, and the disks are asked again (-EAGAIN).
+ * the end it is flushed first, and the disks are asked again (-EAGAIN).  Who
+ * writes to what is reserved asks for none.
  */
 static int admit(struct files *f, const struct policy *p, uint64_t bytes,
-		 unsigned tries)
+		 const uint32_t *reserve, unsigned tries)
 {
-	uint64_t room = room_left(f, p), dirty;
+	uint64_t reserved = reserved_as(f, p);
+	uint64_t room = room_left(f, p, reserved), dirty;
 
 	AUTOLOCK(&f->dirty_lock);
+	/* again, as others who reserve have the lock */
+	reserved = reserved_as(f, p);
+	room -= reserved < room ? reserved : room;
 	if (f->stop)
 		return -EROFS;
 	if (!f->dearest || policy_costs_more(p, f->dearest))
 		f->dearest = p;
 	dirty = in_form(f->dirty_bytes, f->dearest, p);
-	if (f->dirty_bytes <= f->dirty_limit && dirty + bytes <= room)
+	if (f->dirty_bytes <= f->dirty_limit &&
+	    (!bytes || (bytes <= room && dirty <= room - bytes))) {
+		if (reserve)
+			return reserved_add(f, *reserve, bytes);
 		return 0;
+	}
 	if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
 			     (!f->dirty_bytes || tries >= 100)))
 		return -ENOSPC;
@@ -568,14 +568,15 @@ static const struct policy *policy_of(struct inode *in)
 	return inode_policy(in);
 }
 
-int write_admit(struct inode *in, uint64_t bytes, const struct dynfs_call *call)
+static int admit_until(struct inode *in, uint64_t bytes,
+		       const uint32_t *reserve, const struct dynfs_call *call)
 {
 	struct files *f = in->files;
 	const struct policy *p = policy_of(in);
 	unsigned looks = 0;
 
 	for (unsigned tries = 0;; ++tries) {
-		int r = admit(f, p, bytes, tries);
+		int r = admit(f, p, bytes, reserve, tries);
 
 		if (r != -EAGAIN &&
 		    (r != -ENOSPC || !files_room_comes(f, &looks)))
@@ -584,4 +585,14 @@ int write_admit(struct inode *in, uint64_t bytes, const struct dynfs_call *call)
 		if (call_is_gone(call))
 			return -EINTR;
 	}
+}
+
+int write_admit(struct inode *in, uint64_t bytes, const struct dynfs_call *call)
+{
+	return admit_until(in, bytes, NULL, call);
+}
+
+int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes)
+{
+	return admit_until(in, bytes, &policy, NULL);
 }

@@ -71,7 +71,8 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 	if (off > FILE_SIZE_MAX - len)
 		return -EFBIG;
 	from = off;
-	if (from < in->rec.size)
+	/* what is stored there, or reserved, is so already */
+	if (from < in->rec.size || files_reserved(in->files))
 		atomic_store(&c->guess, true);
 	for (uint32_t i = 0; i < n_iov && r >= 0; ++i)
 		r = write_bytes(in, c, &off, (const uint8_t *)iov[i].iov_base,
@@ -83,6 +84,27 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 	write_touch(in, off);
 	work_dirty(in, ready);
 	return r;
+}
+
+/* Bytes of a write that do not lie where room is reserved for them. */
+static uint64_t write_needs(struct inode *in, uint64_t off, uint64_t len,
+			    bool append)
+{
+	uint64_t covered;
+
+	if (!files_reserved(in->files) || content_ready(in) < 0)
+		return len;
+	AUTORDLOCK(&in->io);
+	if (append)
+		off = in->rec.size;
+	if (off > FILE_SIZE_MAX - len)
+		return len;
+	/* what can not be told is asked for */
+	if (range_reserved(in, off, off + len, &covered) < 0) {
+		fail_clear();
+		return len;
+	}
+	return len - covered;
 }
 
 int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
@@ -98,7 +120,7 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 	if (!len)
 		return 0;
 	files_asked(in->files);
-	r = write_admit(in, len, call);
+	r = write_admit(in, write_needs(in, off, len, append), call);
 	if (r < 0)
 		return r;
 	AUTOWRLOCK(&in->io);

@@ -75,9 +75,11 @@ struct inode_rec {
 	uint8_t flags;
 #define INODE_POLICY_SET 1u
 #define INODE_PLAIN      2u /* has no extended attributes; unset: who knows */
+#define INODE_RESERVES   4u /* in the record only */
 	uint32_t policy;    /* 0: inherited */
 	uint32_t mode, uid, gid, nlink, project;
 	uint64_t generation, size, stored, rdev, parent, sequence;
+	uint64_t reserved; /* of stored: no bytes yet */
 	struct dynfs_time atime, mtime, ctime, btime;
 	const char *target; /* symlinks: borrowed from the record */
 	uint32_t target_len;
@@ -85,7 +87,7 @@ struct inode_rec {
 void inode_rec_put(struct buf *b, const struct inode_rec *i);
 int inode_rec_get(const void *data, size_t len, struct inode_rec *ret);
 
-enum slice_kind { SLICE_EXTENT = 1, SLICE_HOLE, SLICE_INLINE };
+enum slice_kind { SLICE_EXTENT = 1, SLICE_HOLE, SLICE_INLINE, SLICE_RESERVED };
 struct slice_rec {
 	uint8_t kind;
 	uint32_t offset, length; /* in the chunk */
@@ -176,7 +178,12 @@ int default_rec_get(const void *data, size_t len, uint32_t *ret_policy);
 void live_rec_put(struct buf *b, uint64_t bytes);
 int live_rec_get(const void *data, size_t len, uint64_t *ret_bytes);
 
-enum usage_kind { USAGE_UID = 1, USAGE_GID, USAGE_PROJECT };
+enum usage_kind {
+	USAGE_UID = 1,
+	USAGE_GID,
+	USAGE_PROJECT,
+	USAGE_RESERVED, /* id: of a policy */
+};
 struct usage_rec {
 	uint64_t inodes, bytes;
 };

@@ -64,7 +64,7 @@ static struct dynfs_time rd_time(struct rd *r)
 void inode_rec_put(struct buf *b, const struct inode_rec *i)
 {
 	buf_put8(b, RECORD_VERSION);
-	buf_put8(b, i->flags);
+	buf_put8(b, (uint8_t)(i->flags | (i->reserved ? INODE_RESERVES : 0)));
 	buf_put_var(b, i->policy);
 	buf_put_var(b, i->mode);
 	buf_put_var(b, i->uid);
@@ -83,6 +83,8 @@ void inode_rec_put(struct buf *b, const struct inode_rec *i)
 	put_time(b, &i->btime);
 	buf_put_var(b, i->target_len);
 	buf_put(b, i->target, i->target_len);
+	if (i->reserved)
+		buf_put_var(b, i->reserved);
 }
 
 static bool mode_is_known(uint32_t mode)
@@ -124,6 +126,11 @@ int inode_rec_get(const void *data, size_t len, struct inode_rec *ret)
 	i.btime = rd_time(&r);
 	i.target_len = rd_var32(&r);
 	i.target = (const char *)rd_bytes(&r, i.target_len);
+	if (i.flags & INODE_RESERVES) {
+		i.reserved = rd_var(&r);
+		bad_if(&r, !i.reserved || i.reserved > i.stored);
+	}
+	i.flags &= (uint8_t)~INODE_RESERVES;
 	bad_if(&r, i.flags & ~(INODE_POLICY_SET | INODE_PLAIN));
 	bad_if(&r, !mode_is_known(i.mode));
 	bad_if(&r, i.size > INT64_MAX || i.stored > INT64_MAX);
@@ -169,6 +176,7 @@ int slice_rec_get(const void *data, size_t len, struct slice_rec *ret)
 			       s.extent_offset > CHUNK_MAX - s.length);
 		break;
 	case SLICE_HOLE:
+	case SLICE_RESERVED:
 		break;
 	case SLICE_INLINE:
 		s.bytes = rd_bytes(&r, s.length);

@@ -103,7 +103,7 @@ void op_end(struct op *op)
 
 		if (!op->committed && o->changed) {
 			o->in->rec = o->was;
-			o->in->counted = o->counted;
+			inode_uncount(o->in, &o->counted);
 			o->in->fresh = o->fresh;
 			o->in->dirty_attr = !o->fresh;
 		}

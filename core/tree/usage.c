@@ -201,7 +201,8 @@ static bool has_room(struct tree *t, bool fresh)
 	AUTOLOCK(&t->room.lock);
 	t->room.known = t->room.known && !fresh;
 	room_ask(t);
-	return t->room.free_bytes > t->room.reserve_bytes;
+	return t->room.free_bytes >
+	       t->room.reserve_bytes + files_reserved(t->files);
 }
 
 int tree_room_check(struct tree *t)
@@ -220,11 +221,14 @@ int view_statfs(void *ctx, struct dynfs_statfs *ret)
 	struct dynfs_statfs s = { .size = sizeof(s),
 				  .block_bytes = 4096,
 				  .name_max = DYNFS_NAME_MAX };
+	uint64_t reserved = files_reserved(t->files);
 
 	(void)pthread_mutex_lock(&t->room.lock);
 	room_ask(t);
 	s.total_bytes = t->room.total_bytes;
 	s.free_bytes = t->room.free_bytes;
+	/* what is reserved is as good as taken */
+	s.free_bytes -= reserved < s.free_bytes ? reserved : s.free_bytes;
 	if (s.free_bytes > t->room.reserve_bytes)
 		s.avail_bytes = s.free_bytes - t->room.reserve_bytes;
 	(void)pthread_mutex_unlock(&t->room.lock);

@@ -62,6 +62,33 @@ PY
 cp --sparse=always "$mnt/three" "$mnt/four"
 cmp "$mnt/three" "$mnt/four"
 
+say "room that is reserved"
+avail() {
+	"$dynfs" sync -c "$work/ranges.conf" >/dev/null
+	sleep 0.2
+	df -k --output=avail "$mnt" | tail -n 1
+}
+before=$(avail)
+fallocate -l 1G "$mnt/room"
+[ "$(stat -c %s "$mnt/room")" = $((1 << 30)) ] || die "its size"
+[ "$(blocks "$mnt/room")" = $((1 << 20)) ] || die "its st_blocks"
+gone=$((before - $(avail)))
+[ $gone -ge $((1 << 20)) ] || die "only $gone KiB are kept"
+dd if="$mnt/one" of="$mnt/room" bs=1M count=32 conv=notrunc,fsync status=none
+[ "$(blocks "$mnt/room")" = $((1 << 20)) ] || die "st_blocks after a write"
+fallocate -z -o 1M -l 2M "$mnt/room"
+cmp -n 1048576 "$mnt/room" "$mnt/one"
+cmp -n 2097152 -i 1048576:0 "$mnt/room" /dev/zero
+! fallocate -l 100T "$mnt/room" 2>/dev/null || die "100 TiB were reserved"
+[ "$(stat -c %s "$mnt/room")" = $((1 << 30)) ] || die "it grew all the same"
+fallocate -p -o 0 -l 1G "$mnt/room"
+[ "$(blocks "$mnt/room")" = 0 ] || die "st_blocks of a hole"
+rm "$mnt/room"
+
+say "what was just written counts"
+head -c 1000000 /dev/urandom >"$mnt/fresh"
+[ "$(stat -c %b "$mnt/fresh")" = 1954 ] || die "st_blocks of what is dirty"
+
 say "16 TiB with three slices"
 truncate -s 16T "$mnt/sparse"
 printf x | dd of="$mnt/sparse" bs=1 seek=8T conv=notrunc status=none

@@ -6,6 +6,7 @@
 #include <base/cleanup.h>
 #include <base/fail.h>
 #include <extent/private.h>
+#include <file/private.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,6 +22,11 @@ struct audit {
 	/* of the extent that is being looked at */
 	struct extent_id id;
 	uint64_t live;
+	/* of the inode that is being looked at */
+	struct map map;
+	uint64_t chunk;
+	struct amount amount;
+	uint64_t reserved, used; /* of all; and as it is counted */
 };
 
 typedef int row_fn(void *ctx, const void *key, size_t key_len,
@@ -93,6 +99,88 @@ static int see_slice(void *ctx, const void *key, size_t key_len,
 	if (!there(a, key_ref(s.extent, ino, chunk, sequence)))
 		extent_wrong(a, s.extent, "does not know of its slice");
 	return 0;
+}
+
+static void end_chunk(struct audit *a)
+{
+	struct amount n = map_amount(&a->map);
+
+	a->amount.stored += n.stored;
+	a->amount.reserved += n.reserved;
+	map_done(&a->map);
+}
+
+static int add_slice(void *ctx, const void *key, size_t key_len,
+		     const void *value, size_t value_len)
+{
+	struct audit *a = (struct audit *)ctx;
+	struct slice s = { 0 };
+	struct slice_rec rec;
+	uint64_t ino, chunk;
+
+	CHECK(a->w, !key_parse_slice(key, key_len, &ino, &chunk, &s.sequence));
+	CHECK(a->w, !slice_rec_get(value, value_len, &rec));
+	if (chunk != a->chunk)
+		end_chunk(a);
+	a->chunk = chunk;
+	s.kind = rec.kind;
+	s.off = rec.offset;
+	s.len = rec.length;
+	CHECK(a->w, !map_add(&a->map, &s));
+	return 0;
+}
+
+/* What an inode counts is what its slices show. */
+static int see_inode(void *ctx, const void *key, size_t key_len,
+		     const void *value, size_t value_len)
+{
+	struct audit *a = (struct audit *)ctx;
+	struct inode_rec rec;
+	struct rd rd = rd_of(key, key_len);
+	uint64_t ino = 0;
+	char where[160];
+
+	CHECK(a->w, key_len == 13);
+	(void)rd_bytes(&rd, 5);
+	for (int i = 0; i < 8; i++)
+		ino = ino << 8 | rd8(&rd);
+	CHECK(a->w, !inode_rec_get(value, value_len, &rec));
+	a->amount = (struct amount){ 0 };
+	scan(a, key_slice_ino(ino), add_slice);
+	end_chunk(a);
+	if (a->amount.stored != rec.stored ||
+	    a->amount.reserved != rec.reserved)
+		seed_fail("%s: inode %" PRIu64 " counts %" PRIu64
+			  " and %" PRIu64 ", its slices %" PRIu64
+			  " and %" PRIu64,
+			  world_where(a->w, where), ino, rec.stored,
+			  rec.reserved, a->amount.stored, a->amount.reserved);
+	a->reserved += rec.reserved;
+	return 0;
+}
+
+static int add_usage(void *ctx, const void *key, size_t key_len,
+		     const void *value, size_t value_len)
+{
+	struct audit *a = (struct audit *)ctx;
+	struct usage_rec rec;
+
+	(void)key;
+	(void)key_len;
+	CHECK(a->w, !usage_rec_get(value, value_len, &rec));
+	a->used += rec.bytes;
+	return 0;
+}
+
+static void see_reserved(struct audit *a)
+{
+	struct key key = key_usage(USAGE_RESERVED, 0);
+
+	key.len -= sizeof(uint32_t); /* of whatever policy */
+	scan(a, key_kind('I'), see_inode);
+	scan(a, key, add_usage);
+	CHECK(a->w, a->used == a->reserved);
+	CHECK(a->w, files_reserved(pool_files(a->w->p.pool)) == a->reserved);
 }
 
 /* Adds up what the slices of one extent say that they want of it. */
@@ -277,6 +365,7 @@ void audit(struct world *w)
 	statfs_agrees(&a);
 	scan(&a, key_kind('S'), see_slice);
 	scan(&a, key_kind('E'), see_extent);
+	see_reserved(&a);
 	a.n_on_disk = count(&a, 'Q');
 	CHECK(w, a.n_slices == a.n_refs && a.n_refs == count(&a, 'R'));
 	CHECK(w, a.n_on_disk == a.n_fragments);

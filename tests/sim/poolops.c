@@ -321,6 +321,7 @@ void actor_step(struct actor *a)
 		{ 6, do_truncate, "truncate" },
 		{ 4, do_punch, "punch" },
 		{ 6, do_copy, "copy" },
+		{ 4, do_allocate, "fallocate" },
 		{ 4, do_seek, "seek" },
 		{ 14, make_file, "create" },
 		{ 9, do_rename, "rename" },

@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SEEKS    200u /* in a file of many pieces */
-#define COPY_MAX 400000u
+#define SEEKS     200u /* in a file of many pieces */
+#define COPY_MAX  400000u
+#define ALLOC_MAX 300000u
 
 /* Some of a file, and now and then more than it has. */
 static void some_range(struct actor *a, uint32_t node, uint64_t *off,
@@ -79,6 +80,35 @@ void do_copy(struct actor *a)
 		pm_write(a->m, to, to_off, pm_newest(a->m, node)->data + off,
 			 n);
 	}
+}
+
+/* Zeros, and a size that may grow; or there is no room and nothing has. */
+void do_allocate(struct actor *a)
+{
+	static const uint32_t modes[] = {
+		0,
+		FALLOC_FL_KEEP_SIZE,
+		FALLOC_FL_ZERO_RANGE,
+		FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+	};
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t mode = modes[dice(&a->rng, 4)], node = some_node(a, S_IFREG);
+	uint64_t off, len;
+	int r;
+
+	if (!node)
+		return;
+	some_range(a, node, &off, &len);
+	len = len < ALLOC_MAX ? len : ALLOC_MAX;
+	r = fs->fallocate(fs->ctx, ino_of(a, node), mode, off, len);
+	if (refused(a, r))
+		return;
+	(void)answered(a, r, "fallocate");
+	if (mode & FALLOC_FL_ZERO_RANGE)
+		pm_zero(a->m, node, off, off + len);
+	if (!(mode & FALLOC_FL_KEEP_SIZE) &&
+	    off + len > pm_newest(a->m, node)->len)
+		pm_truncate(a->m, node, off + len);
 }
 
 static bool all_zero(const struct pm_version *v, uint64_t off, uint64_t end)

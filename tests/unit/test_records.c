@@ -188,6 +188,16 @@ static void an_inode_comes_back_from_its_record(void **state)
 		    !out.mtime.sec);
 	assert_int_equal(out.target_len, 8);
 	assert_memory_equal(out.target, "to/there", 8);
+	assert_true(!out.reserved);
+	in.reserved = 7;
+	buf_clear(&b);
+	inode_rec_put(&b, &in);
+	assert_int_equal(inode_rec_get(b.data, b.len, &out), 0);
+	assert_true(out.reserved == 7 && out.flags == in.flags);
+	in.reserved = 13; /* more than is stored */
+	buf_clear(&b);
+	inode_rec_put(&b, &in);
+	assert_int_equal(inode_rec_get(b.data, b.len, &out), -EUCLEAN);
 	for (size_t n = 0; n < b.len; n++)
 		assert_int_equal(inode_rec_get(b.data, n, &out), -EUCLEAN);
 	buf_put8(&b, 0);

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Room that is reserved for a file, and zeros over ranges of it. */
+#include "rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define KEEP FALLOC_FL_KEEP_SIZE
+#define ZERO FALLOC_FL_ZERO_RANGE
+#define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+#define MIB  ((uint64_t)1 << 20)
+
+static int set_up(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 0, 0);
+	*state = &r;
+	return 0;
+}
+
+/* Small disks, and workers that make room. */
+static int set_up_small(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 2, 48 * MIB);
+	*state = &r;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+/* What is dirty over what is stored is a guess until it is stored itself. */
+static uint64_t stored(struct inode *in)
+{
+	struct dynfs_attr a;
+
+	inode_attr(in, &a);
+	if (!a.unsettled)
+		return a.stored_bytes;
+	assert_int_equal(file_settle(in), 0);
+	inode_attr(in, &a);
+	assert_false(a.unsettled);
+	return a.stored_bytes;
+}
+
+static void is_hole(struct inode *in, uint64_t off)
+{
+	uint64_t at = 0;
+
+	assert_int_equal(file_seek(in, off, false, &at), 0);
+	assert_int_equal(at, off);
+}
+
+static void reserved_room_is_zeros_and_counts_as_stored(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino, size = 3 * CHUNK;
+
+	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	for (int pass = 0; pass < 2; pass++) {
+		assert_int_equal(rig_size(in), size);
+		assert_int_equal(stored(in), size);
+		assert_int_equal(files_reserved(r->files), size);
+		rig_check(in, 0, size, 0);
+		is_hole(in, 0);
+		assert_int_equal(rig_slices(r, ino, SLICE_RESERVED), 3);
+		assert_int_equal(file_sync(in, false), 0);
+		inode_put(in);
+		rig_crash(r);
+		in = rig_get(r, ino);
+	}
+	/* what is written takes its place */
+	assert_int_equal(rig_write(in, CHUNK - 500, 1000, 1), 0);
+	assert_false(rig_is_clean(in));
+	assert_int_equal(stored(in), size);
+	assert_int_equal(files_reserved(r->files), size - 1000);
+	rig_check(in, 0, CHUNK - 500, 0);
+	rig_check(in, CHUNK - 500, 1000, 1);
+	rig_check(in, CHUNK + 500, size - CHUNK - 500, 0);
+	/* twice is once */
+	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	assert_int_equal(files_reserved(r->files), size - 1000);
+	inode_put(in);
+}
+
+static bool nothing_reserved(struct rig *r)
+{
+	return !files_reserved(r->files);
+}
+
+static void it_is_given_back_by_holes_cuts_and_removal(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t size = 8 * CHUNK;
+
+	assert_int_equal(file_allocate(in, KEEP, 0, size), 0);
+	assert_int_equal(rig_size(in), 0);
+	assert_int_equal(stored(in), size);
+	assert_int_equal(file_allocate(in, HOLE, 6 * CHUNK, 10 * CHUNK), 0);
+	assert_int_equal(files_reserved(r->files), 6 * CHUNK);
+	assert_int_equal(file_truncate(in, 3 * CHUNK), 0);
+	assert_int_equal(files_reserved(r->files), 6 * CHUNK);
+	assert_int_equal(file_truncate(in, CHUNK + 5), 0);
+	assert_int_equal(files_reserved(r->files), CHUNK + 5);
+	assert_int_equal(file_allocate(in, KEEP, 0, size), 0);
+	/* to the same size: what is behind it goes, as on ext4 */
+	assert_int_equal(file_truncate(in, CHUNK + 5), 0);
+	assert_int_equal(files_reserved(r->files), CHUNK + 5);
+	assert_int_equal(stored(in), CHUNK + 5);
+	rig_unlink(r, in);
+	inode_put(in);
+	rig_wait(r, nothing_reserved);
+}
+
+static void whole_blocks_are_reserved_and_neighbours_are_one(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino;
+
+	assert_int_equal(file_allocate(in, KEEP, 100, 1), 0);
+	assert_int_equal(stored(in), 4096);
+	for (unsigned i = 0; i < CHUNK; i += 2)
+		if (i / 4096 % 2 == 0)
+			assert_int_equal(file_allocate(in, KEEP, i, 1), 0);
+	assert_int_equal(stored(in), CHUNK / 2);
+	assert_int_equal(rig_slices(r, ino, SLICE_RESERVED), 8);
+	for (unsigned i = 0; i < CHUNK / 4; i += 2)
+		assert_int_equal(file_allocate(in, ZERO, 3 * CHUNK / 4 + i, 1),
+				 0);
+	assert_true(rig_slices(r, ino, SLICE_RESERVED) <= 8);
+	assert_int_equal(file_allocate(in, 0, 0, 2 * CHUNK), 0);
+	assert_int_equal(rig_slices(r, ino, SLICE_RESERVED), 2);
+	assert_int_equal(stored(in), 2 * CHUNK);
+	inode_put(in);
+}
+
+/* Dirty, stored or nothing: zeros, for which room is kept. */
+static void a_zeroed_range_is_reserved(void **state)
+{
+	struct rig *r = *state;
+	struct key extents = key_kind('E');
+	unsigned before = rig_rows(r, &extents);
+
+	for (int how = 0; how < 6; how++) {
+		struct inode *in = rig_make(r);
+		uint64_t ino = in->ino, from = CHUNK - 7, to = 3 * CHUNK + 77;
+
+		assert_int_equal(rig_write(in, 0, 3 * CHUNK, 1), 0);
+		if (how % 2)
+			assert_int_equal(file_settle(in), 0);
+		assert_int_equal(file_allocate(in, ZERO | (how < 3 ? KEEP : 0),
+					       from, to - from),
+				 0);
+		for (int pass = 0; pass < 2; pass++) {
+			uint64_t size = how < 3 ? 3 * CHUNK : to;
+
+			assert_int_equal(rig_size(in), size);
+			rig_check(in, 0, from, 1);
+			rig_check(in, from, size - from, 0);
+			is_hole(in, from);
+			assert_int_equal(stored(in), 3 * CHUNK + 4096);
+			assert_int_equal(file_sync(in, false), 0);
+			inode_put(in);
+			rig_crash(r);
+			in = rig_get(r, ino);
+		}
+		assert_int_equal(rig_rows(r, &extents), before + 1);
+		assert_int_equal(file_truncate(in, 0), 0);
+		inode_put(in);
+	}
+}
+
+static void many_small_zeroed_ranges_keep_a_chunk_small(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct key slices = key_slice_ino(in->ino);
+
+	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
+	assert_int_equal(file_settle(in), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		assert_int_equal(file_allocate(in, ZERO, 100 * i, 50), 0);
+		if (i % 10 == 9)
+			assert_int_equal(file_settle(in), 0);
+		assert_true(rig_rows(r, &slices) < 2 * CHUNK_SLICES_MAX);
+	}
+	for (unsigned i = 0; i < 500; i++) {
+		rig_check(in, 100 * i, 50, 0);
+		rig_check(in, 100 * i + 50, 50, 1);
+	}
+	assert_int_equal(stored(in), CHUNK);
+	inode_put(in);
+}
+
+/* Bytes until there is no room for more. */
+static uint64_t fill(struct inode *in)
+{
+	uint64_t off = 0;
+	int r = 0;
+
+	for (uint64_t n = MIB; n >= 4096; n /= 4)
+		while ((r = rig_write(in, off, n, 3)) == 0)
+			off += n;
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(file_sync(in, false), 0);
+	return off;
+}
+
+static void room_that_is_reserved_is_there_on_a_full_pool(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r), *other = rig_make(r);
+	uint64_t size = 12 * MIB, ino = in->ino, filled;
+
+	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	filled = fill(other);
+	assert_true(filled > 10 * MIB);
+	/* others get nothing, and nobody gets more than was reserved */
+	assert_int_equal(rig_write(other, filled, 65536, 4), -ENOSPC);
+	assert_int_equal(rig_write(in, size, 65536, 4), -ENOSPC);
+	inode_put(in);
+	inode_put(other);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	/* in small pieces, in no order, with syncs */
+	for (uint64_t i = 0; i < 64; i++) {
+		assert_int_equal(rig_write(in, i * 37 % 64 * 65536, 4096, 5),
+				 0);
+		if (i % 8 == 7)
+			assert_int_equal(file_sync(in, false), 0);
+	}
+	/* what is stored is written anew elsewhere, so leave that alone */
+	for (uint64_t i = 0; i < 64; i++)
+		assert_int_equal(
+		    rig_write(in, i * 65536 + 4096, 65536 - 4096, 5), 0);
+	for (uint64_t off = 4 * MIB; off < size; off += MIB / 2)
+		assert_int_equal(rig_write(in, off, MIB / 2, 5), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(files_reserved(r->files), 0);
+	assert_int_equal(rig_write(in, size, 65536, 4), -ENOSPC);
+	rig_check(in, 0, size, 5);
+	inode_put(in);
+}
+
+static void what_does_not_fit_changes_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t n;
+
+	assert_int_equal(file_allocate(in, 0, 0, 1ull << 40), -ENOSPC);
+	assert_int_equal(file_allocate(in, ZERO, 5, 16ull << 40), -ENOSPC);
+	assert_int_equal(rig_size(in), 0);
+	assert_int_equal(stored(in), 0);
+	assert_int_equal(files_reserved(r->files), 0);
+	/* half, and again, as long as it fits */
+	for (n = 0; file_allocate(in, 0, n * MIB, MIB) == 0; n++)
+		assert_int_equal(files_reserved(r->files), (n + 1) * MIB);
+	assert_true(n > 20);
+	assert_int_equal(rig_size(in), n * MIB);
+	/* and all of it goes at once */
+	assert_int_equal(file_allocate(in, HOLE, 0, INT64_MAX), 0);
+	assert_int_equal(files_reserved(r->files), 0);
+	assert_int_equal(file_allocate(in, 0, 0, n * MIB), 0);
+	inode_put(in);
+}
+
+static void ranges_that_can_not_be_are_refused(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	static const int modes[] = { 0, KEEP, ZERO, ZERO | KEEP };
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		assert_int_equal(file_allocate(in, modes[i], 0, 0), -EINVAL);
+		assert_int_equal(file_allocate(in, modes[i], INT64_MAX, 1),
+				 -EFBIG);
+		assert_int_equal(file_allocate(in, modes[i], 1, UINT64_MAX),
+				 -EFBIG);
+		assert_int_equal(file_allocate(in, modes[i], INT64_MAX - 1, 1),
+				 0);
+	}
+	assert_int_equal(file_allocate(in, FALLOC_FL_PUNCH_HOLE, 0, 1),
+			 -EOPNOTSUPP);
+	assert_int_equal(file_allocate(in, ZERO | FALLOC_FL_PUNCH_HOLE, 0, 1),
+			 -EOPNOTSUPP);
+	inode_put(in);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define SMALL(name)                                                            \
+	cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(reserved_room_is_zeros_and_counts_as_stored),
+		SMALL(it_is_given_back_by_holes_cuts_and_removal),
+		TEST(whole_blocks_are_reserved_and_neighbours_are_one),
+		TEST(a_zeroed_range_is_reserved),
+		TEST(many_small_zeroed_ranges_keep_a_chunk_small),
+		SMALL(room_that_is_reserved_is_there_on_a_full_pool),
+		SMALL(what_does_not_fit_changes_nothing),
+		TEST(ranges_that_can_not_be_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
