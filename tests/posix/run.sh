@@ -3,8 +3,6 @@
 # posixcheck on a fresh ext4, where every check must hold, for else it is no
 # check; then on a pool, which must do the same.  Both once more mounted
 # read-only.  Arguments go to posixcheck: --only rename -v, say.
-#
-#   DYNFS_POSIX_WITHOUT="A B"  leave these groups out on the pool
 set -euo pipefail
 . "$(dirname "$0")/../mount/lib.sh"
 need mkfs.ext4
@@ -34,13 +32,6 @@ readonly_checks "$work/ext4.mnt" || die "ext4, read-only"
 umount "$work/ext4.mnt"
 
 say "dynfs"
-if [ $# = 0 ] && [ -n "${DYNFS_POSIX_WITHOUT:-}" ]; then
-	say "without: $DYNFS_POSIX_WITHOUT"
-	for group in $("$check" --list | cut -d/ -f1 | sort -u); do
-		[[ " $DYNFS_POSIX_WITHOUT " == *" $group "* ]] ||
-			set -- "$@" --only "$group"
-	done
-fi
 pool_new posix
 pool_start posix
 failed=0
