@@ -12,11 +12,13 @@
  * dirty, so nothing that costs a read is lost, and data needs no second look.
  *
  * That call ends when the writes that it causes were answered.  So it is made
- * by a thread of its own, which holds nothing and answers no other request.
+ * by a thread of its own, which holds nothing and answers no other request: one
+ * of slow.c could wait for a write that stands in line behind it.
  */
 #include "front.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SEEK_LOOKS 1000 /* at a file that others write to meanwhile */
@@ -190,17 +192,83 @@ void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	seek_later(f, s);
 }
 
+/* ---- what may take long --------------------------------------------- */
+
+static void range_reply(struct front_slow *s, int err)
+{
+	fuse_req_t req;
+
+	if (front_slow_over(s, &req))
+		front_reply_err(req, err);
+	front_slow_free(s);
+}
+
+/* It changes the file, so it is not left to go on when nobody waits. */
+static struct front_slow *range_new(fuse_req_t req, fuse_ino_t ino, size_t room,
+				    void (*begin)(struct front_slow *s))
+{
+	struct front_slow *s = front_slow_new(req, ino, NULL, room);
+
+	if (!s) {
+		front_reply_err(req, -ENOMEM);
+		return NULL;
+	}
+	s->may_end_alone = false;
+	s->begin = begin;
+	return s;
+}
+
+static void range_fallocate(struct front_slow *s)
+{
+	const struct dynfs_fs_view *fs = s->front->fs;
+
+	range_reply(s,
+		    fs->fallocate(fs->ctx, s->ino, s->flags, s->off, s->len));
+}
+
 void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		     off_t len, struct fuse_file_info *fi)
 {
-	struct front *f = front_of(req);
-	int err = -EINVAL;
+	struct front_slow *s;
 
 	(void)fi;
-	if (off >= 0 && len > 0)
-		err = f->fs->fallocate(f->fs->ctx, ino, (uint32_t)mode,
-				       (uint64_t)off, (uint64_t)len);
-	front_reply_err(req, err);
+	if (off < 0 || len <= 0) {
+		front_reply_err(req, -EINVAL);
+		return;
+	}
+	s = range_new(req, ino, 0, range_fallocate);
+	if (!s)
+		return;
+	s->flags = (uint32_t)mode;
+	s->off = (uint64_t)off;
+	s->len = (size_t)len;
+	front_slow_run(s);
+}
+
+/* Where a copy goes; behind the request. */
+struct range_to {
+	fuse_ino_t ino;
+	uint64_t off;
+};
+
+static void range_copy(struct front_slow *s)
+{
+	const struct dynfs_fs_view *fs = s->front->fs;
+	struct range_to to;
+	uint64_t done = 0;
+	fuse_req_t req;
+	int err;
+
+	memcpy(&to, s->bytes, sizeof(to));
+	err = fs->copy_range(fs->ctx, s->ino, s->off, to.ino, to.off, s->len,
+			     &done);
+	if (err) {
+		range_reply(s, err);
+		return;
+	}
+	if (front_slow_over(s, &req))
+		(void)fuse_reply_write(req, (size_t)done); /* may have gone */
+	front_slow_free(s);
 }
 
 /* The answer has room for 32 bits; the kernel asks for less. */
@@ -210,18 +278,19 @@ void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 			   off_t to_off, struct fuse_file_info *to_fi,
 			   size_t len, int flags)
 {
-	struct front *f = front_of(req);
-	uint64_t done = 0;
-	int err = -EINVAL;
+	struct range_to where = { to, (uint64_t)to_off };
+	struct front_slow *s;
 
 	(void)fi, (void)to_fi;
-	if (len > UINT32_MAX)
-		len = UINT32_MAX;
-	if (from_off >= 0 && to_off >= 0 && !flags)
-		err = f->fs->copy_range(f->fs->ctx, from, (uint64_t)from_off,
-					to, (uint64_t)to_off, len, &done);
-	if (err)
-		front_reply_err(req, err);
-	else
-		(void)fuse_reply_write(req, (size_t)done); /* may have gone */
+	if (from_off < 0 || to_off < 0 || flags) {
+		front_reply_err(req, -EINVAL);
+		return;
+	}
+	s = range_new(req, from, sizeof(where), range_copy);
+	if (!s)
+		return;
+	s->off = (uint64_t)from_off;
+	s->len = len < UINT32_MAX ? len : UINT32_MAX;
+	memcpy(s->bytes, &where, sizeof(where));
+	front_slow_run(s);
 }
