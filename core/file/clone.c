@@ -303,7 +303,7 @@ static int clone_share(struct clone *g)
 	int r;
 
 	/* for the better only: what stays dirty is copied */
-	if (g->to_c->n_runs && file_settle(g->to) < 0)
+	if (g->to_c->run_bytes && file_settle(g->to) < 0)
 		fail_clear();
 	r = write_admit(g->to, CLONE_PIECE, NULL);
 	if (r >= 0)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranges of a file: data and holes. */
+/* Ranges of a file: data, holes, and all that changes them at once. */
 #include "rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define TIB ((uint64_t)1 << 40)
 
@@ -12,6 +13,15 @@ static int set_up(void **state)
 	static struct rig r;
 
 	rig_new(&r, 0, 0);
+	*state = &r;
+	return 0;
+}
+
+static int set_up_crowd(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 2, 0);
 	*state = &r;
 	return 0;
 }
@@ -336,6 +346,127 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	inode_put(in);
 }
 
+/* ---- all at once ------------------------------------------------------- */
+
+#define BLOCK    4096u
+#define BLOCKS   64u /* of each of two files */
+#define VERSIONS 9u
+#define OPS      200u
+
+struct crowd {
+	struct inode *in[2];
+	atomic_uint seed;
+	atomic_bool bad;
+};
+
+/* A version of its place, or zeros. */
+static bool block_is_whole(const uint8_t *have, uint64_t off)
+{
+	uint8_t want[BLOCK];
+
+	for (unsigned v = 0; v <= VERSIONS; v++) {
+		rig_fill(want, off, BLOCK, v);
+		if (!memcmp(have, want, BLOCK))
+			return true;
+	}
+	return false;
+}
+
+static bool blocks_are_whole(struct inode *in, uint64_t off, unsigned n)
+{
+	uint8_t have[BLOCK];
+	size_t got = 0;
+
+	for (unsigned i = 0; i < n; i++, off += BLOCK) {
+		if (file_read(in, off, BLOCK, have, &got))
+			return false;
+		memset(have + got, 0, BLOCK - got);
+		if (!block_is_whole(have, off))
+			return false;
+	}
+	return true;
+}
+
+static bool crowd_op(struct crowd *c, uint64_t dice)
+{
+	struct inode *in = c->in[dice & 1], *other = c->in[~dice & 1];
+	uint64_t at = (dice >> 8) % BLOCKS, n = 1 + (dice >> 16) % 20, end = 0;
+	uint64_t off = at * BLOCK, len = n * BLOCK;
+	int r = 0;
+
+	switch ((dice >> 4) % 8) {
+	case 0:
+	case 1:
+		r = rig_write(in, off, len, 1 + (dice >> 24) % VERSIONS);
+		break;
+	case 2:
+		r = file_allocate(
+		    in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+		break;
+	case 3:
+		r = file_allocate(in, dice & 8 ? FALLOC_FL_ZERO_RANGE : 0, off,
+				  len);
+		break;
+	case 4:
+	case 5:
+		r = file_copy_range(in, off, other, off, len, &end);
+		break;
+	case 6:
+		if (dice & 8)
+			r = file_truncate(in, off);
+		else
+			r = file_settle(in);
+		break;
+	default:
+		r = file_seek(in, off, dice & 8, &end);
+		r = r == -ENXIO ? 0 : r;
+	}
+	return !r && blocks_are_whole(in, off, 3);
+}
+
+static void *crowd_main(void *arg)
+{
+	struct crowd *c = arg;
+	uint64_t rng = hash_u64(atomic_fetch_add(&c->seed, 1));
+
+	for (unsigned i = 0; i < OPS && !atomic_load(&c->bad); i++) {
+		rng = hash_u64(rng + i);
+		if (!crowd_op(c, rng))
+			atomic_store(&c->bad, true);
+	}
+	return NULL;
+}
+
+/* Copies in both directions, and workers that flush meanwhile. */
+static void ranges_change_beside_one_another(void **state)
+{
+	struct rig *r = *state;
+	struct crowd c = { .in = { rig_make(r), rig_make(r) }, .seed = 1 };
+	uint64_t ino[2] = { c.in[0]->ino, c.in[1]->ino };
+	pthread_t t[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, crowd_main, &c),
+				 0);
+	for (unsigned i = 0; i < 4; i++)
+		(void)pthread_join(t[i], NULL);
+	assert_false(atomic_load(&c.bad));
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(file_sync(c.in[i], false), 0);
+		inode_put(c.in[i]);
+	}
+	rig_crash(r);
+	for (unsigned i = 0; i < 2; i++) {
+		struct inode *in = rig_get(r, ino[i]);
+
+		assert_true(blocks_are_whole(in, 0, BLOCKS + 20));
+		assert_int_equal(file_truncate(in, 0), 0);
+		assert_int_equal(stored(in), 0);
+		inode_put(in);
+	}
+	assert_int_equal(files_reserved(r->files), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -352,6 +483,8 @@ int main(void)
 		TEST(a_hole_of_many_slices_goes_in_steps),
 		TEST(many_small_holes_keep_a_chunk_small),
 		TEST(ranges_that_can_not_be_are_refused),
+		cmocka_unit_test_setup_teardown(
+		    ranges_change_beside_one_another, set_up_crowd, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
