@@ -94,8 +94,8 @@ void map_prune(struct map *m);
 bool map_has_inline(const struct map *m);
 /* Does slice i lie over anything at all? */
 bool map_hides(const struct map *m, uint32_t i);
-/* Nothing of slice i is shown any more; it lies over nothing. */
-void map_unshow(struct map *m, uint32_t i);
+/* Nothing of a slice is shown any more; it lies over nothing. */
+void map_unshow(struct map *m, uint32_t slice);
 
 /* ---- both, span.c ---------------------------------------------------- */
 
