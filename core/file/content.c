@@ -166,10 +166,15 @@ static int cut_read(struct inode *in, struct content *c)
 	return 0;
 }
 
-int cut_look_up(struct inode *in, struct content *c)
+int cut_look_up(struct inode *in, struct content *c, struct cut_left *ret)
 {
+	int r;
+
 	AUTOLOCK(&c->map_lock);
-	return c->cut.known ? 0 : cut_read(in, c);
+	r = c->cut.known ? 0 : cut_read(in, c);
+	if (r >= 0)
+		*ret = c->cut;
+	return r;
 }
 
 int chunk_load(struct inode *in, struct content *c, uint64_t number,

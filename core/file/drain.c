@@ -176,7 +176,7 @@ static int below_each(void *ctx, const void *key, size_t key_len,
 		return fail(-EUCLEAN, "a slice record is damaged");
 	if (w->sum.n++ >= ROWS_COUNT)
 		return 1;
-	if (chunk >= w->cut->chunk && s.sequence < w->cut->below)
+	if (cut_hides(w->cut, chunk, s.sequence))
 		return 0;
 	sum_chunk(&w->sum, chunk);
 	s.kind = rec.kind;
@@ -277,14 +277,15 @@ int drain_some(struct inode *in, struct content *c, unsigned batches)
 int drain_step(struct inode *in)
 {
 	struct content *c = content_of(in);
+	struct cut_left cut;
 	int r;
 
 	AUTOLOCK(&c->flush);
 	/* what is gone goes as a whole, in reclaim.c */
 	if (in->gone)
 		return 0;
-	r = cut_look_up(in, c);
-	if (r >= 0 && c->cut.below)
+	r = cut_look_up(in, c, &cut);
+	if (r >= 0 && cut.below)
 		r = drain_some(in, c, DRAIN_TURN);
 	if (r < 0) {
 		log_warn("file",

@@ -123,6 +123,12 @@ struct cut_left {
 	uint64_t at;           /* chunks before it were looked at */
 };
 
+static inline bool cut_hides(const struct cut_left *cut, uint64_t chunk,
+			     uint64_t sequence)
+{
+	return chunk >= cut->chunk && sequence < cut->below;
+}
+
 struct content {
 	struct hmap chunks;       /* struct chunk; map_lock to look or add */
 	pthread_mutex_t map_lock; /* readers load maps under it */
@@ -135,7 +141,7 @@ struct content {
 	uint64_t map_bytes; /* weight of the chunks */
 	uint32_t n_runs, n_chunks;
 	bool has_inline;       /* synced inline slices wait to be moved */
-	struct cut_left cut;   /* map_lock to look it up, too */
+	struct cut_left cut;   /* flush or map_lock to look, both to set */
 	unsigned failures;     /* flushes in a row that failed */
 	uint64_t failing_ns;   /* since when */
 	atomic_int trouble;    /* of the last; 0: what was written is stored */
@@ -324,8 +330,8 @@ uint64_t known_count(struct files *f, uint64_t *ret_bytes);
 /* content.c: inode.io is held, for writing unless it says otherwise */
 struct chunk *chunk_find(struct content *c, uint64_t number);
 int chunk_get(struct content *c, uint64_t number, struct chunk **ret);
-/* c->cut is known after; reading is enough. */
-int cut_look_up(struct inode *in, struct content *c);
+/* What c->cut is now; reading is enough. */
+int cut_look_up(struct inode *in, struct content *c, struct cut_left *ret);
 /* Its map, loaded; reading is enough. */
 int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret);

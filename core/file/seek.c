@@ -21,6 +21,7 @@
 struct seek {
 	struct inode *in;
 	struct content *c;
+	struct cut_left cut; /* a drain may end meanwhile */
 	bool data;
 	uint64_t at, end;
 	uint64_t chunk; /* whose slices are in the map */
@@ -96,7 +97,6 @@ static int seek_row(void *ctx, const void *key, size_t key_len,
 		    const void *value, size_t value_len)
 {
 	struct seek *w = (struct seek *)ctx;
-	const struct cut_left *cut = &w->c->cut;
 	struct slice s = { 0 };
 	struct slice_rec rec;
 	uint64_t ino, chunk;
@@ -114,7 +114,7 @@ static int seek_row(void *ctx, const void *key, size_t key_len,
 		w->any = true;
 	}
 	w->n_rows++;
-	if (chunk >= cut->chunk && s.sequence < cut->below)
+	if (cut_hides(&w->cut, chunk, s.sequence))
 		return 0;
 	s.kind = rec.kind;
 	s.off = rec.offset;
@@ -128,7 +128,7 @@ static int seek_some(struct seek *w)
 	struct inode *in = w->in;
 	struct key from = key_slice(in->ino, chunk_number(in->files, w->at), 0);
 	struct key to = key_slice(in->ino, UINT64_MAX, UINT64_MAX);
-	int r = cut_look_up(in, w->c);
+	int r = cut_look_up(in, w->c, &w->cut);
 
 	w->any = w->more = false;
 	w->n_rows = 0;

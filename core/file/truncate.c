@@ -194,11 +194,12 @@ static int plan_few(struct inode *in, struct plan *p)
 static int plan_make(struct inode *in, struct content *c, uint64_t size,
 		     struct plan *p)
 {
-	int r = cut_look_up(in, c);
+	struct cut_left last;
+	int r = cut_look_up(in, c, &last);
 
 	p->size = size;
 	p->first = first_behind(in->files, size);
-	if (r >= 0 && c->cut.below) {
+	if (r >= 0 && last.below) {
 		r = stored_below(in, c, p->first, &p->amount, &p->counted);
 		if (r < 0 || plan_takes_over(c, p))
 			return r;

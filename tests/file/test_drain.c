@@ -2,6 +2,7 @@
 /* Large cuts and removals: what is seen at once, and what goes later. */
 #include "rig.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -212,6 +213,26 @@ static void what_is_not_drained_at_the_end_is_later(void **state)
 	check_source(r);
 }
 
+/* Dead slices are no data, also while the last of them go. */
+static void seeking_beside_it_finds_what_there_is(void **state)
+{
+	struct rig *r = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct inode *in = file_of_parts(r);
+		uint64_t at = 0;
+
+		assert_int_equal(file_truncate(in, 5 * CHUNK), 0);
+		assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
+		while (!no_intent(r)) {
+			assert_int_equal(file_seek(in, 0, false, &at), 0);
+			assert_int_equal(at, 5 * CHUNK);
+			assert_int_equal(file_seek(in, at, true, &at), -ENXIO);
+		}
+		inode_put(in);
+	}
+}
+
 /* Cuts, growth, holes, writes and copies over what is being drained. */
 static void work_goes_on_beside_it(void **state)
 {
@@ -250,6 +271,7 @@ int main(void)
 		TEST(a_cut_in_the_middle_counts_down),
 		TEST(a_crash_leaves_the_rest_to_the_next_open),
 		TEST(what_is_not_drained_at_the_end_is_later),
+		TEST(seeking_beside_it_finds_what_there_is),
 		TEST(work_goes_on_beside_it),
 	};
 
