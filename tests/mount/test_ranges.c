@@ -150,6 +150,27 @@ static void a_page_that_another_process_changed_is_data(void **state)
 	(void)close(fd);
 }
 
+/* The end that the view knows is not the kernel's. */
+static void pages_behind_the_end_of_the_view_are_data(void **state)
+{
+	int fd = open_file(O_RDWR | O_CREAT);
+	char page[PAGE];
+
+	(void)state;
+	(void)memset(page, 'd', sizeof(page));
+	assert_int_equal(pwrite(fd, page, PAGE, 0), PAGE);
+	assert_int_equal(lseek(fd, 0, SEEK_DATA), 0);
+	assert_int_equal(pwrite(fd, page, PAGE, 5 * PAGE), PAGE);
+	assert_int_equal(lseek(fd, PAGE, SEEK_DATA), 5 * PAGE);
+	assert_int_equal(pwrite(fd, page, PAGE, 6 * PAGE), PAGE);
+	assert_int_equal(lseek(fd, 5 * PAGE, SEEK_HOLE), 7 * PAGE);
+	assert_int_equal(pwrite(fd, page, PAGE, 7 * PAGE), PAGE);
+	assert_int_equal(lseek(fd, 7 * PAGE, SEEK_HOLE), 8 * PAGE);
+	assert_int_equal(lseek(fd, 8 * PAGE, SEEK_HOLE), -1);
+	assert_int_equal(errno, ENXIO);
+	(void)close(fd);
+}
+
 /* The hole that is asked for is not one any more. */
 static void changed_pages_are_no_hole(void **state)
 {
@@ -237,6 +258,7 @@ static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOUNTED(a_page_that_another_process_changed_is_data),
+		MOUNTED(pages_behind_the_end_of_the_view_are_data),
 		MOUNTED(changed_pages_are_no_hole),
 		MOUNTED(holes_are_punched_and_other_modes_refused),
 		MOUNTED(a_copied_range_is_the_view_s_business),

@@ -10,6 +10,8 @@
  * believed.  What can be told to it is to forget pages, which writes back
  * dirty ones first; only those of the hole are forgotten, which are empty or
  * dirty, so nothing that costs a read is lost, and data needs no second look.
+ * With the write-back cache the kernel alone knows where the file ends, and
+ * what is behind the view's end is such a hole.
  *
  * That call ends when the writes that it causes were answered.  So it is made
  * by a thread of its own, which holds nothing and answers no other request: one
@@ -37,6 +39,16 @@ static int seek_view(const struct front *f, const struct front_seek *s,
 	return f->fs->seek(f->fs->ctx, s->ino, off, whence, ret);
 }
 
+/* The kernel may have data there, though the view has nothing behind it. */
+static bool seek_may_follow(const struct front *f, const struct front_seek *s,
+			    uint64_t off)
+{
+	uint64_t hole;
+
+	/* the end of the file, which the kernel tells of at once if it can */
+	return f->config.writeback || !seek_view(f, s, off, SEEK_HOLE, &hole);
+}
+
 /*
  * The hole that the answer (err, at) depends on: [*from, *end), end 0 for
  * all the rest; false: none.
@@ -44,25 +56,17 @@ static int seek_view(const struct front *f, const struct front_seek *s,
 static bool seek_hole(const struct front *f, const struct front_seek *s,
 		      int err, uint64_t at, uint64_t *from, uint64_t *end)
 {
-	uint64_t hole;
-
 	*from = s->off;
 	*end = 0;
-	if (s->whence == SEEK_DATA) {
-		if (err)
-			return err == -ENXIO &&
-			       !seek_view(f, s, s->off, SEEK_HOLE, &hole);
+	if (s->whence == SEEK_DATA && !err) {
 		*end = at;
 		return at > s->off;
 	}
-	*from = at;
-	if (err)
-		return false;
-	err = seek_view(f, s, at, SEEK_DATA, end);
-	/* at the end of the file, which the kernel tells of at once */
-	if (err == -ENXIO && seek_view(f, s, at, SEEK_HOLE, &hole))
-		return false;
-	return !err || err == -ENXIO;
+	if (!err) {
+		*from = at;
+		err = seek_view(f, s, at, SEEK_DATA, end);
+	}
+	return !err || (err == -ENXIO && seek_may_follow(f, s, *from));
 }
 
 /* Until what is asked is in no hole that the kernel might have filled. */
