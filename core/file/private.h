@@ -201,15 +201,16 @@ struct files {
 	uint64_t dirty_bytes, dirty_limit;
 	const struct policy *dearest; /* that anything dirty may have */
 	bool stop, abandon, pressure;
-	struct list cuts;     /* struct holder.cut: to be drained, held */
-	uint32_t n_cuts;      /* and those that just are */
-	bool cut_first;       /* before what is to be reclaimed */
-	struct list gone;     /* struct inode.lru: to be reclaimed, held */
-	uint32_t n_gone;      /* and those that just are */
-	bool gone_more;       /* there are others, in the metadata only */
-	bool gone_pass;       /* they are looked for, from the cursor on */
-	uint64_t gone_due_ns; /* not before: there was no memory for it */
+	struct list cuts; /* struct holder.cut: to be drained, held */
+	uint32_t n_cuts;  /* and those that just are */
+	bool cut_first;   /* before what is to be reclaimed */
+	struct list gone; /* struct inode.lru: to be reclaimed, held */
+	uint32_t n_gone;  /* and those that just are */
+	bool gone_more;   /* there are others, in the metadata only */
+	bool gone_pass;   /* they are looked for, from the cursor on */
 	uint64_t gone_cursor;
+	uint64_t retry_ns; /* when those that failed are looked for; 0: none */
+	uint64_t retried_ns, retry_pause_ns; /* the last time, and after what */
 	uint64_t quiet_ns; /* since when there was nothing to do */
 	bool rested;
 	struct list changed;    /* struct holder: a frontend is to be told */
@@ -524,7 +525,10 @@ int range_reserved(struct inode *in, uint64_t off, uint64_t end, uint64_t *ret);
 /* One turn; 1: there is more. */
 /* Its intent record stays, if it fails: somebody has to ask again. */
 int reclaim_inode(struct inode *in);
-/* Some whose intent is in the metadata, from *cursor on; 0: all were seen. */
+/*
+ * Some whose intent is in the metadata, from *cursor on, then 0: all were seen.
+ * An error: one of them failed.
+ */
 int reclaim_more(struct files *f, uint64_t *cursor);
 
 static inline uint64_t chunk_number(const struct files *f, uint64_t off)

@@ -174,19 +174,18 @@ int reclaim_more(struct files *f, uint64_t *cursor)
 	struct intents t = { .n = 0 };
 	int r = meta_scan(f->how.meta, from.data, from.len, end.data, end.len,
 			  intent_each, &t);
+	bool more = r >= 0 && t.n == sizeof(t.at) / sizeof(*t.at);
+	int failed = r < 0 ? r : 0;
 
-	for (uint32_t i = 0; i < t.n && r >= 0; ++i) {
+	/* one must not keep back the others, but for want of memory */
+	for (uint32_t i = 0; i < t.n && r != -ENOMEM; ++i) {
 		r = intent_do(f, &t.at[i]);
-		if (r < 0 && r != -ENOMEM) {
-			fail_clear(); /* one must not keep back the others */
-			r = 0;
-		}
+		failed = r < 0 ? r : failed;
 	}
-	if (r < 0)
-		return r;
-	*cursor =
-	    t.n < sizeof(t.at) / sizeof(*t.at) ? 0 : t.at[t.n - 1].ino + 1;
-	return 0;
+	fail_clear();
+	/* the last one's again: there may be a second of it */
+	*cursor = more && r != -ENOMEM ? t.at[t.n - 1].ino : 0;
+	return failed;
 }
 
 int files_recover(struct files *f)

@@ -324,7 +324,7 @@ int file_resize(struct inode *in, uint64_t size, bool grow)
 			r = flush_inode(in, FLUSH_AGED);
 	}
 	(void)pthread_mutex_unlock(&c->flush);
-	/* the cut is done: what is not drained now is by the next open */
+	/* the cut is done: what can not be drained now is later */
 	if (left && drain_begin(in) < 0)
 		fail_clear();
 	maps_trim(in->files);

@@ -19,16 +19,17 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MANY_INODES   256u /* in one flush */
-#define FAILURES_MAX  10u
-#define FAILING_NS    30000000000u
-#define ROOM_CHECK_NS 100000000u
-#define REST_NS       2000000000u
-#define GONE_PAUSE_NS 10000000000u
-#define ROOM_PLENTY   (256ull << 20)
-#define ADMIT_LOOK_NS 50000000u
-#define ROOM_PAUSE_NS 20000000
-#define ROOM_LOOKS    250u
+#define MANY_INODES    256u /* in one flush */
+#define FAILURES_MAX   10u
+#define FAILING_NS     30000000000u
+#define ROOM_CHECK_NS  100000000u
+#define REST_NS        2000000000u
+#define RETRY_LEAST_NS 10000000000u
+#define RETRY_MOST_NS  3600000000000u
+#define ROOM_PLENTY    (256ull << 20)
+#define ADMIT_LOOK_NS  50000000u
+#define ROOM_PAUSE_NS  20000000
+#define ROOM_LOOKS     250u
 
 void dirty_add(struct files *f, uint64_t bytes)
 {
@@ -242,13 +243,37 @@ static void work_aged(struct files *f, struct inode **in, uint32_t n)
 	(void)pthread_mutex_lock(&f->dirty_lock);
 }
 
-/* Memory may come, all other troubles are for the next open. */
-static void gone_failed(struct files *f, int r)
+/*
+ * What could not be taken away is found by its intent record again: memory
+ * comes, and damage is repaired.  The pause doubles while it is in vain.  A
+ * pool that has become read-only stays so until the next open.
+ */
+static void away_failed(struct files *f, int r)
 {
-	if (r != -ENOMEM)
+	uint64_t now = f->how.os->now_ns(f->how.os);
+
+	if (r >= 0 || r == -EROFS || f->retry_ns)
 		return;
+	/* long after the last it is another trouble */
+	if (now - f->retried_ns > f->retry_pause_ns)
+		f->retry_pause_ns = 0;
+	f->retry_pause_ns *= 2;
+	if (f->retry_pause_ns < RETRY_LEAST_NS)
+		f->retry_pause_ns = RETRY_LEAST_NS;
+	if (f->retry_pause_ns > RETRY_MOST_NS)
+		f->retry_pause_ns = RETRY_MOST_NS;
+	f->retry_ns = now + f->retry_pause_ns;
+}
+
+static void away_retry(struct files *f)
+{
+	uint64_t now = f->how.os->now_ns(f->how.os);
+
+	if (!f->retry_ns || now < f->retry_ns)
+		return;
+	f->retry_ns = 0;
+	f->retried_ns = now;
 	f->gone_more = true;
-	f->gone_due_ns = f->how.os->now_ns(f->how.os) + GONE_PAUSE_NS;
 }
 
 static bool work_reclaim(struct files *f)
@@ -275,7 +300,7 @@ static bool work_reclaim(struct files *f)
 		inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->n_gone--;
-	gone_failed(f, r);
+	away_failed(f, r);
 	return true;
 }
 
@@ -298,7 +323,7 @@ static bool work_cut(struct files *f)
 		return true;
 	}
 	f->n_cuts--;
-	gone_failed(f, r);
+	away_failed(f, r);
 	(void)pthread_mutex_unlock(&f->dirty_lock);
 	inode_put(in);
 	(void)pthread_mutex_lock(&f->dirty_lock);
@@ -314,18 +339,15 @@ static bool work_away(struct files *f)
 	return work_reclaim(f) || work_cut(f);
 }
 
-static bool gone_is_due(struct files *f)
-{
-	return (f->gone_more || f->gone_pass) && !f->stop &&
-	       f->how.os->now_ns(f->how.os) >= f->gone_due_ns;
-}
-
 /* A pass over the intent records, a piece at a time. */
-static void work_look_for_gone(struct files *f)
+static bool work_look_for_gone(struct files *f)
 {
 	uint64_t cursor;
 	int r;
 
+	away_retry(f);
+	if (f->stop || !(f->gone_more || f->gone_pass))
+		return false;
 	if (!f->gone_pass) {
 		f->gone_pass = true;
 		f->gone_more = false;
@@ -336,8 +358,9 @@ static void work_look_for_gone(struct files *f)
 	r = reclaim_more(f, &cursor);
 	(void)pthread_mutex_lock(&f->dirty_lock);
 	f->gone_cursor = cursor;
-	f->gone_pass = r >= 0 && cursor;
-	gone_failed(f, r);
+	f->gone_pass = cursor;
+	away_failed(f, r);
+	return true;
 }
 
 static bool work_settle(struct files *f)
@@ -396,13 +419,7 @@ static bool work_step(struct files *f)
 		work_aged(f, in, n);
 		return true;
 	}
-	if (work_away(f))
-		return true;
-	if (gone_is_due(f)) {
-		work_look_for_gone(f);
-		return true;
-	}
-	return work_settle(f);
+	return work_away(f) || work_look_for_gone(f) || work_settle(f);
 }
 
 static void *work_main(void *arg)

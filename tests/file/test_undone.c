@@ -47,6 +47,12 @@ static void nap(long ms)
 	(void)nanosleep(&t, NULL);
 }
 
+static void with_a_worker(struct rig *r)
+{
+	rig_free(r);
+	rig_new(r, 1, 0);
+}
+
 static unsigned intents(struct rig *r)
 {
 	struct key all = key_kind('O');
@@ -137,6 +143,52 @@ static void a_cut_that_can_not_end_shows_no_cut_byte(void **state)
 	inode_put(in);
 }
 
+/* Time goes on until it is so; false: it is not in an hour. */
+static bool comes_to(struct rig *r, bool (*is)(struct rig *r))
+{
+	for (int i = 0; i < 720 && !is(r); i++) {
+		simos_advance(r->sim, 5000000000);
+		nap(5);
+	}
+	return is(r);
+}
+
+/* What fails is tried again, ever more seldom, and ends without an open. */
+static void a_drain_that_fails_goes_on_by_itself(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in, *gone;
+	struct key slices, record, extent, other;
+	struct buf value, removed;
+
+	with_a_worker(r);
+	in = file_of_parts(r);
+	gone = file_of_parts(r);
+	slices = key_slice_ino(in->ino);
+	record = key_inode(gone->ino);
+	extent = damage_last(r, in, &value);
+	other = damage_last(r, gone, &removed);
+	assert_int_equal(file_truncate(in, CHUNK), 0);
+	rig_unlink(r, gone);
+	inode_put(gone);
+	nap(300);
+	assert_int_equal(intents(r), 2);
+	for (int i = 0; i < 20; i++) {
+		simos_advance(r->sim, 5000000000);
+		nap(5);
+	}
+	assert_int_equal(intents(r), 2);
+	rig_exchange(r, &extent, &value);
+	rig_exchange(r, &other, &removed);
+	buf_done(&value);
+	buf_done(&removed);
+	assert_true(comes_to(r, no_intent));
+	assert_int_equal(rig_rows(r, &slices), 1);
+	assert_int_equal(rig_rows(r, &record), 0);
+	rig_check(in, 0, PART, 1);
+	inode_put(in);
+}
+
 /* One intent record can not tell of two cuts. */
 static void a_cut_ends_the_one_before_it_or_changes_nothing(void **state)
 {
@@ -181,8 +233,7 @@ static void reclaiming_without_memory_waits(void **state)
 	struct inode *in;
 	struct key record;
 
-	rig_free(r);
-	rig_new(r, 1, 0);
+	with_a_worker(r);
 	in = rig_make(r);
 	record = key_inode(in->ino);
 	rig_unlink(r, in);
@@ -227,12 +278,6 @@ static void no_extents(void)
 static void extents_again(void)
 {
 	atomic_store(&refused_size, 0);
-}
-
-static void with_a_worker(struct rig *r)
-{
-	rig_free(r);
-	rig_new(r, 1, 0);
 }
 
 static void what_is_given_up_leaves_the_file_as_it_is_stored(void **state)
@@ -416,6 +461,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_cut_that_can_not_end_shows_no_cut_byte),
+		TEST(a_drain_that_fails_goes_on_by_itself),
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
 		TEST(reclaiming_without_memory_waits),
 		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
