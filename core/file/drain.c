@@ -297,16 +297,24 @@ int drain_step(struct inode *in)
 	return r;
 }
 
+int drain_all(struct inode *in)
+{
+	int r;
+
+	do
+		r = drain_step(in);
+	while (r == 1);
+	return r;
+}
+
 int drain_begin(struct inode *in)
 {
 	int r = content_ready(in);
 
 	if (r < 0)
 		return r;
-	if (in->files->n_threads)
-		work_drain(in);
-	else
-		while ((r = drain_step(in)) == 1)
-			;
-	return r;
+	if (!in->files->n_threads)
+		return drain_all(in);
+	work_drain(in);
+	return 0;
 }

@@ -515,6 +515,7 @@ void cut_is(struct content *c, const struct cut_left *cut);
 /* So many batches of what a cut has left; 1: more.  content.flush is held. */
 int drain_some(struct inode *in, struct content *c, unsigned batches);
 int drain_step(struct inode *in); /* a turn of it; no lock is held */
+int drain_all(struct inode *in);  /* turn by turn, to the end */
 /* By a worker, if there are any; no lock is held. */
 int drain_begin(struct inode *in);
 

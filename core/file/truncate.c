@@ -19,7 +19,6 @@
 #include <base/fail.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -191,6 +190,7 @@ static int plan_few(struct inode *in, struct plan *p)
 	return r;
 }
 
+/* -EAGAIN: what the last cut has left goes first. */
 static int plan_make(struct inode *in, struct content *c, uint64_t size,
 		     struct plan *p)
 {
@@ -201,10 +201,7 @@ static int plan_make(struct inode *in, struct content *c, uint64_t size,
 	p->first = first_behind(in->files, size);
 	if (r >= 0 && last.below) {
 		r = stored_below(in, c, p->first, &p->amount, &p->counted);
-		if (r < 0 || plan_takes_over(c, p))
-			return r;
-		/* then that one ends first */
-		r = drain_some(in, c, UINT_MAX);
+		return r < 0 || plan_takes_over(c, p) ? r : -EAGAIN;
 	}
 	if (r >= 0)
 		r = plan_few(in, p);
@@ -293,10 +290,31 @@ static int truncate_locked(struct inode *in, struct content *c, uint64_t size,
 	return cut_locked(in, c, size);
 }
 
+/* 1: something is left to be drained; -EAGAIN: it has to be, before. */
+static int resize_once(struct inode *in, struct content *c, uint64_t size,
+		       bool grow)
+{
+	bool done = false;
+	int r = 0;
+
+	AUTOLOCK(&c->flush);
+	for (unsigned i = 0; r >= 0 && !done; ++i) {
+		(void)pthread_rwlock_wrlock(&in->io);
+		done = i == TRUNCATE_TRIES || !runs_below(in, c, size);
+		if (in->gone)
+			r = -ENOENT;
+		else if (done)
+			r = truncate_locked(in, c, size, grow);
+		(void)pthread_rwlock_unlock(&in->io);
+		if (r >= 0 && !done)
+			r = flush_inode(in, FLUSH_AGED);
+	}
+	return r;
+}
+
 int file_resize(struct inode *in, uint64_t size, bool grow)
 {
-	struct content *c;
-	bool last, done = false, left = false;
+	bool again;
 	int r;
 
 	if (in->files->how.readonly)
@@ -308,25 +326,16 @@ int file_resize(struct inode *in, uint64_t size, bool grow)
 		r = content_ready(in);
 	if (r < 0)
 		return r;
-	c = content_of(in);
-	(void)pthread_mutex_lock(&c->flush);
-	for (unsigned i = 0; r >= 0 && !done; ++i) {
-		last = i == TRUNCATE_TRIES;
-		(void)pthread_rwlock_wrlock(&in->io);
-		done = last || !runs_below(in, c, size);
-		if (in->gone)
-			r = -ENOENT;
-		else if (done)
-			r = truncate_locked(in, c, size, grow);
-		(void)pthread_rwlock_unlock(&in->io);
-		left = r == 1;
-		if (r >= 0 && !done)
-			r = flush_inode(in, FLUSH_AGED);
-	}
-	(void)pthread_mutex_unlock(&c->flush);
+	/* in turns, that readers and flushes need not wait for the end */
+	do {
+		r = resize_once(in, content_of(in), size, grow);
+		again = r == -EAGAIN;
+		if (again)
+			r = drain_all(in);
+	} while (again && r >= 0);
 	/* the cut is done: what can not be drained now is later */
-	if (left && drain_begin(in) < 0)
-		fail_clear();
+	if (r == 1)
+		(void)drain_begin(in);
 	maps_trim(in->files);
 	return r < 0 ? r : 0;
 }

@@ -213,6 +213,61 @@ static void what_is_not_drained_at_the_end_is_later(void **state)
 	check_source(r);
 }
 
+/* A large cut of which a step failed, and nothing is wrong any more. */
+static struct inode *file_with_a_rest(struct rig *r)
+{
+	struct inode *in = file_of_parts(r);
+	struct key slice = key_slice(in->ino, 600, 601);
+	struct buf value = BUF_INIT;
+
+	buf_put8(&value, 99);
+	rig_exchange(r, &slice, &value);
+	assert_int_equal(file_truncate(in, CHUNK), 0);
+	rig_exchange(r, &slice, &value);
+	buf_done(&value);
+	assert_false(no_intent(r));
+	assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
+	return in;
+}
+
+static void *cut_behind(void *arg)
+{
+	struct inode *in = arg;
+
+	return file_truncate(in, 3000ull * CHUNK) ? in : NULL;
+}
+
+static void a_cut_that_ends_another_lets_readers_in(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in;
+	struct key slices;
+	unsigned rows, before, after = PARTS;
+	bool in_between = false;
+	pthread_t t;
+	void *bad;
+
+	rig_free(r);
+	rig_new(r, 0, 0);
+	in = file_with_a_rest(r);
+	slices = key_slice_ino(in->ino);
+	rows = rig_rows(r, &slices);
+	assert_true(rows > PARTS / 2);
+	assert_int_equal(pthread_create(&t, NULL, cut_behind, in), 0);
+	while (after > 1) {
+		before = rig_rows(r, &slices);
+		rig_check(in, 0, 100, 1);
+		after = rig_rows(r, &slices);
+		in_between = in_between || (before < rows && after > 1);
+	}
+	(void)pthread_join(t, &bad);
+	assert_null(bad);
+	assert_true(in_between);
+	assert_true(no_intent(r));
+	assert_int_equal(rig_size(in), 3000ull * CHUNK);
+	inode_put(in);
+}
+
 /* Dead slices are no data, also while the last of them go. */
 static void seeking_beside_it_finds_what_there_is(void **state)
 {
@@ -271,6 +326,7 @@ int main(void)
 		TEST(a_cut_in_the_middle_counts_down),
 		TEST(a_crash_leaves_the_rest_to_the_next_open),
 		TEST(what_is_not_drained_at_the_end_is_later),
+		TEST(a_cut_that_ends_another_lets_readers_in),
 		TEST(seeking_beside_it_finds_what_there_is),
 		TEST(work_goes_on_beside_it),
 	};
