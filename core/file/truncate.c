@@ -24,6 +24,29 @@
 
 #define TRUNCATE_TRIES 8u /* against a writer that never rests */
 
+/* Bytes that the new size promises and that no slice holds yet? */
+static bool runs_below(struct inode *in, struct content *c, uint64_t size)
+{
+	list_for(l, &c->runs)
+	{
+		const struct run *r = container_of(l, struct run, link);
+
+		if (r->chunk->number * in->files->how.extent_bytes + r->off <
+		    size)
+			return true;
+	}
+	return false;
+}
+
+/* Not ahead of its bytes on disk, though a writer may never rest. */
+static void size_set(struct inode *in, struct content *c, uint64_t size)
+{
+	in->rec.size = size;
+	if (size < in->disk_size || !runs_below(in, c, size))
+		in->disk_size = size;
+	in->rec.mtime = in->rec.ctime = files_now(in->files);
+}
+
 /* The hole over the rest of the last chunk; inode.io is held alone. */
 static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 		    struct batch *b)
@@ -156,8 +179,7 @@ static int cut_commit(struct inode *in, struct content *c, const struct plan *p)
 	was = inode_before(in);
 	r = cut_batch(in, c, p, &left, &b);
 	if (r >= 0) {
-		in->rec.size = in->disk_size = p->size;
-		in->rec.mtime = in->rec.ctime = files_now(f);
+		size_set(in, c, p->size);
 		inode_record(in, &b);
 		r = meta_commit(f->how.meta, &b, NULL);
 	}
@@ -247,21 +269,7 @@ static int cut_locked(struct inode *in, struct content *c, uint64_t size)
 	return c->cut.below != 0;
 }
 
-/* Bytes that the new size promises and that no slice holds yet? */
-static bool runs_below(struct inode *in, struct content *c, uint64_t size)
-{
-	list_for(l, &c->runs)
-	{
-		const struct run *r = container_of(l, struct run, link);
-
-		if (r->chunk->number * in->files->how.extent_bytes + r->off <
-		    size)
-			return true;
-	}
-	return false;
-}
-
-static int grow_locked(struct inode *in, uint64_t size)
+static int grow_locked(struct inode *in, struct content *c, uint64_t size)
 {
 	AUTOBATCH struct batch b;
 	struct before was;
@@ -270,8 +278,7 @@ static int grow_locked(struct inode *in, uint64_t size)
 	batch_init(&b);
 	AUTOLOCK(&in->lock);
 	was = inode_before(in);
-	in->rec.size = in->disk_size = size;
-	in->rec.mtime = in->rec.ctime = files_now(in->files);
+	size_set(in, c, size);
 	inode_record(in, &b);
 	r = meta_commit(in->files->how.meta, &b, NULL);
 	if (r < 0)
@@ -286,7 +293,7 @@ static int truncate_locked(struct inode *in, struct content *c, uint64_t size,
 		return 0;
 	/* to the same size takes away what is reserved behind it */
 	if (size > in->rec.size || (size == in->rec.size && !in->rec.reserved))
-		return grow_locked(in, size);
+		return grow_locked(in, c, size);
 	return cut_locked(in, c, size);
 }
 

@@ -378,6 +378,51 @@ static void a_crowd_on_one_file_reads_what_it_wrote(void **state)
 		(void)pthread_join(t[i], NULL);
 }
 
+/* Each flush meets bytes that are newer than it, below what is resized. */
+static void append_inside(struct rig *r)
+{
+	struct inode *in = r->ctx;
+
+	assert_int_equal(rig_write(in, rig_size(in), 1000, 1), 0);
+}
+
+static void a_size_never_runs_ahead_of_a_writer_that_never_rests(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t ino = in->ino, end;
+
+	assert_int_equal(rig_write(in, 0, 1000, 1), 0);
+	r->ctx = in;
+	atomic_store(&r->on_write, append_inside);
+	assert_int_equal(file_truncate(in, 7 * CHUNK), 0);
+	atomic_store(&r->on_write, NULL);
+	assert_int_equal(rig_size(in), 7 * CHUNK);
+	assert_false(rig_is_clean(in));
+	/* what was committed so far, and nothing else */
+	assert_int_equal(meta_sync(r->meta, meta_open_number(r->meta)), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	end = rig_size(in);
+	assert_true(end >= 1000);
+	rig_check(in, 0, end, 1);
+	/* the same, and what was dirty comes to be stored */
+	r->ctx = in;
+	atomic_store(&r->on_write, append_inside);
+	assert_int_equal(rig_write(in, end, 1000, 1), 0);
+	assert_int_equal(file_truncate(in, 7 * CHUNK), 0);
+	atomic_store(&r->on_write, NULL);
+	assert_int_equal(file_sync(in, false), 0);
+	inode_put(in);
+	rig_crash(r);
+	in = rig_get(r, ino);
+	assert_int_equal(rig_size(in), 7 * CHUNK);
+	rig_check(in, 0, end + 1000, 1);
+	rig_check(in, 5 * CHUNK, 2 * CHUNK, 0);
+	inode_put(in);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -389,6 +434,7 @@ int main(void)
 		TEST(a_cut_during_a_flush_comes_after_it),
 		TEST(syncs_at_once_share_a_group),
 		TEST(a_sync_ends_though_a_writer_is_as_fast_as_the_disks),
+		TEST(a_size_never_runs_ahead_of_a_writer_that_never_rests),
 		TEST(a_crowd_on_one_file_reads_what_it_wrote),
 	};
 
