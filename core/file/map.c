@@ -168,7 +168,8 @@ bool map_hides(const struct map *m, uint32_t i)
 	for (uint32_t j = 0; j < i; ++j) {
 		const struct slice *o = &m->slices[j];
 
-		if (o->off < s->off + s->len && s->off < o->off + o->len)
+		if (o->off < s->off + s->len && s->off < o->off + o->len &&
+		    map_shows(m, j))
 			return true;
 	}
 	return false;

@@ -92,7 +92,7 @@ bool map_shows(const struct map *m, uint32_t i);
 /* Forget slices of which nothing is shown. */
 void map_prune(struct map *m);
 bool map_has_inline(const struct map *m);
-/* Does slice i lie over anything at all? */
+/* Does slice i lie over anything of a slice that stays? */
 bool map_hides(const struct map *m, uint32_t i);
 /* Nothing of a slice is shown any more; it lies over nothing. */
 void map_unshow(struct map *m, uint32_t slice);

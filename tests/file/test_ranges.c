@@ -280,6 +280,28 @@ static void a_hole_over_nothing_leaves_nothing(void **state)
 	inode_put(in);
 }
 
+/* Each lies over the one before it, and all over one slice. */
+static void holes_over_one_another_go_together(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	struct key slices = key_slice_ino(in->ino);
+
+	assert_int_equal(rig_write(in, 0, 4000, 1), 0);
+	assert_int_equal(file_settle(in), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(punch(in, 1000 + i * 200, 300), 0);
+	assert_int_equal(rig_rows(r, &slices), 6);
+	assert_int_equal(rig_write(in, 0, 1000, 2), 0);
+	assert_int_equal(rig_write(in, 2100, 1900, 2), 0);
+	assert_int_equal(file_settle(in), 0);
+	assert_int_equal(rig_rows(r, &slices), 2);
+	rig_check(in, 0, 1000, 2);
+	rig_check(in, 1000, 1100, 0);
+	rig_check(in, 2100, 1900, 2);
+	inode_put(in);
+}
+
 static void a_hole_of_many_slices_goes_in_steps(void **state)
 {
 	struct rig *r = *state;
@@ -480,6 +502,7 @@ int main(void)
 		TEST(a_hole_reads_as_zeros_and_frees_what_was_there),
 		TEST(a_size_outlives_the_bytes_that_made_it),
 		TEST(a_hole_over_nothing_leaves_nothing),
+		TEST(holes_over_one_another_go_together),
 		TEST(a_hole_of_many_slices_goes_in_steps),
 		TEST(many_small_holes_keep_a_chunk_small),
 		TEST(ranges_that_can_not_be_are_refused),
