@@ -96,6 +96,38 @@ int drop_hidden(struct inode *in, struct chunk *k, struct batch *b)
 	return 0;
 }
 
+int slice_put(struct inode *in, struct content *c, struct chunk *k,
+	      struct slice *s, struct batch *b)
+{
+	struct slice_rec rec = { .kind = s->kind,
+				 .offset = s->off,
+				 .length = s->len,
+				 .extent = s->extent,
+				 .extent_offset = s->extent_off };
+	AUTOBUF struct buf value = BUF_INIT;
+	struct amount before = map_amount(&k->map);
+	struct key key;
+	int r = 0;
+
+	s->sequence = in->rec.sequence++;
+	key = key_slice(in->ino, k->number, s->sequence);
+	slice_rec_put(&value, &rec);
+	if (buf_error(&value) < 0)
+		return -ENOMEM;
+	batch_put(b, key.data, key.len, value.data, value.len);
+	/* before anything is dropped: it may be the same extent */
+	if (s->kind == SLICE_EXTENT)
+		r = extent_ref(in->files->how.extents, s->extent, in->ino,
+			       k->number, s->sequence, s->len, b);
+	if (r >= 0)
+		r = map_add(&k->map, s);
+	if (r >= 0)
+		r = drop_hidden(in, k, b);
+	rec_move(&in->rec, before, map_amount(&k->map));
+	chunk_weigh(in->files, c, k);
+	return r;
+}
+
 struct load {
 	struct map map;
 	uint64_t below;       /* slices of lower sequences are dead */

@@ -80,37 +80,10 @@ int edit_range(struct edit *e, struct chunk *k, uint32_t off, uint32_t end)
 
 int edit_put(struct edit *e, struct chunk *k, struct slice *s)
 {
-	struct inode *in = e->in;
-	struct slice_rec rec = { .kind = s->kind,
-				 .offset = s->off,
-				 .length = s->len,
-				 .extent = s->extent,
-				 .extent_offset = s->extent_off };
-	AUTOBUF struct buf value = BUF_INIT;
-	struct amount before = map_amount(&k->map);
 	uint32_t n = k->map.n_slices;
-	struct key key;
-	int r;
+	int r = slice_put(e->in, e->c, k, s, &e->batch);
 
-	s->sequence = in->rec.sequence++;
-	key = key_slice(in->ino, k->number, s->sequence);
-	slice_rec_put(&value, &rec);
-	if (buf_error(&value) < 0)
-		return -ENOMEM;
-	batch_put(&e->batch, key.data, key.len, value.data, value.len);
-	if (s->kind == SLICE_EXTENT) {
-		/* before anything is dropped: it may be the same extent */
-		r = extent_ref(in->files->how.extents, s->extent, in->ino,
-			       k->number, s->sequence, s->len, &e->batch);
-		if (r < 0)
-			return r;
-	}
-	r = map_add(&k->map, s);
-	if (r >= 0)
-		r = drop_hidden(in, k, &e->batch);
 	e->n_rows += 2 + n - k->map.n_slices;
-	rec_move(&in->rec, before, map_amount(&k->map));
-	chunk_weigh(in->files, e->c, k);
 	return r;
 }
 

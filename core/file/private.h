@@ -338,6 +338,12 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret);
 /* Into the batch of a drop that has begun; prunes the map. */
 int drop_hidden(struct inode *in, struct chunk *k, struct batch *b);
+/*
+ * One that no run became (so not inline) goes over what is there, and gets its
+ * sequence; the inode counts it.  As in drop_hidden(), with inode.lock held.
+ */
+int slice_put(struct inode *in, struct content *c, struct chunk *k,
+	      struct slice *s, struct batch *b);
 /* Its map has changed: how much memory is it now? */
 void chunk_weigh(struct files *f, struct content *c, struct chunk *k);
 void chunk_free(struct files *f, struct content *c, struct chunk *k);

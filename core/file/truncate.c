@@ -56,36 +56,19 @@ static int cut_edge(struct inode *in, struct content *c, uint64_t size,
 	struct slice s = { .kind = SLICE_HOLE,
 			   .off = off,
 			   .len = f->how.extent_bytes - off };
-	struct slice_rec rec = { .kind = SLICE_HOLE,
-				 .offset = s.off,
-				 .length = s.len };
-	AUTOBUF struct buf value = BUF_INIT;
+	const struct shown *last;
 	struct chunk *k;
-	struct key key;
-	struct amount before;
 	int r;
 
 	if (!off)
 		return 0;
 	r = chunk_load(in, c, chunk_number(f, size), &k);
-	if (r < 0)
+	if (r < 0 || !k->map.n_shown)
 		return r;
-	if (!k->map.n_shown || k->map.shown[k->map.n_shown - 1].off +
-				       k->map.shown[k->map.n_shown - 1].len <=
-				   off)
+	last = &k->map.shown[k->map.n_shown - 1];
+	if (last->off + last->len <= off)
 		return 0; /* nothing behind the edge */
-	before = map_amount(&k->map);
-	s.sequence = in->rec.sequence++;
-	slice_rec_put(&value, &rec);
-	key = key_slice(in->ino, k->number, s.sequence);
-	batch_put(b, key.data, key.len, value.data, value.len);
-	r = map_add(&k->map, &s);
-	if (r < 0)
-		return r;
-	rec_move(&in->rec, before, map_amount(&k->map));
-	r = drop_hidden(in, k, b);
-	chunk_weigh(f, c, k);
-	return r;
+	return slice_put(in, c, k, &s, b);
 }
 
 /* Dirty bytes of the chunks from first on, and their maps, are forgotten. */
