@@ -128,6 +128,31 @@ int slice_put(struct inode *in, struct content *c, struct chunk *k,
 	return r;
 }
 
+static bool slice_fits(const struct slice_rec *rec, uint32_t chunk_bytes)
+{
+	return rec->length <= chunk_bytes &&
+	       rec->offset <= chunk_bytes - rec->length;
+}
+
+int row_get(const struct files *f, const void *key, size_t key_len,
+	    const void *value, size_t value_len, struct row *ret)
+{
+	struct slice_rec rec;
+	uint64_t ino, sequence;
+
+	if (key_parse_slice(key, key_len, &ino, &ret->chunk, &sequence) < 0 ||
+	    slice_rec_get(value, value_len, &rec) < 0 ||
+	    !slice_fits(&rec, f->how.extent_bytes))
+		return fail(-EUCLEAN, "a slice record is damaged");
+	ret->s = (struct slice){ .sequence = sequence,
+				 .kind = rec.kind,
+				 .off = rec.offset,
+				 .len = rec.length,
+				 .extent = rec.extent,
+				 .extent_off = rec.extent_offset };
+	return 0;
+}
+
 struct load {
 	struct map map;
 	uint64_t below;       /* slices of lower sequences are dead */
@@ -147,8 +172,7 @@ static int load_slice(void *ctx, const void *key, size_t key_len,
 	if (s.sequence < l->below)
 		return 0;
 	if (slice_rec_get(value, value_len, &rec) < 0 ||
-	    rec.length > l->chunk_bytes ||
-	    rec.offset > l->chunk_bytes - rec.length)
+	    !slice_fits(&rec, l->chunk_bytes))
 		return fail(-EUCLEAN, "a slice record is damaged");
 	s.kind = rec.kind;
 	s.off = rec.offset;

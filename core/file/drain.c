@@ -25,6 +25,7 @@
 /* ---- rows ------------------------------------------------------------- */
 
 struct look {
+	struct files *f;
 	struct rows *rows;
 	uint64_t below; /* only sequences lower than this */
 	uint32_t passed;
@@ -50,14 +51,11 @@ static int rows_each(void *ctx, const void *key, size_t key_len,
 {
 	struct look *l = (struct look *)ctx;
 	struct rows *rows = l->rows;
-	struct slice_rec rec;
 	struct row row;
-	uint64_t ino;
+	int r = row_get(l->f, key, key_len, value, value_len, &row);
 
-	if (key_parse_slice(key, key_len, &ino, &row.chunk, &row.sequence) <
-		0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
-		return fail(-EUCLEAN, "a slice record is damaged");
+	if (r < 0)
+		return r;
 	if (row.chunk != rows->next &&
 	    (rows->n >= ROWS_STEP || l->passed >= ROWS_LOOK)) {
 		rows->next = row.chunk;
@@ -65,14 +63,10 @@ static int rows_each(void *ctx, const void *key, size_t key_len,
 		return 1;
 	}
 	rows->next = row.chunk;
-	if (row.sequence >= l->below) {
+	if (row.s.sequence >= l->below) {
 		l->passed++;
 		return 0;
 	}
-	row.kind = rec.kind;
-	row.offset = rec.offset;
-	row.length = rec.length;
-	row.extent = rec.extent;
 	if (rows_grow(rows) < 0)
 		return -ENOMEM;
 	rows->at[rows->n++] = row;
@@ -84,7 +78,7 @@ int rows_find(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below,
 {
 	struct key from = key_slice(ino, chunk, 0);
 	struct key to = key_slice(ino, UINT64_MAX, UINT64_MAX);
-	struct look l = { .rows = rows, .below = below };
+	struct look l = { .f = f, .rows = rows, .below = below };
 
 	rows->n = 0;
 	rows->more = false;
@@ -104,14 +98,15 @@ int rows_drop(struct files *f, uint64_t ino, const struct rows *rows,
 {
 	for (uint32_t i = 0; i < rows->n; ++i) {
 		const struct row *row = &rows->at[i];
-		struct key key = key_slice(ino, row->chunk, row->sequence);
+		const struct slice *s = &row->s;
+		struct key key = key_slice(ino, row->chunk, s->sequence);
 		int r;
 
 		batch_delete(b, key.data, key.len);
-		if (row->kind != SLICE_EXTENT)
+		if (s->kind != SLICE_EXTENT)
 			continue;
-		r = extent_unref(f->how.extents, row->extent, ino, row->chunk,
-				 row->sequence, row->length, b);
+		r = extent_unref(f->how.extents, s->extent, ino, row->chunk,
+				 s->sequence, s->len, b);
 		if (r < 0)
 			return r;
 	}
@@ -145,13 +140,8 @@ int rows_amount(const struct rows *rows, struct amount *ret)
 	int r = 0;
 
 	for (uint32_t i = 0; i < rows->n && r >= 0; ++i) {
-		const struct row *row = &rows->at[i];
-		struct slice s = { .kind = row->kind,
-				   .off = row->offset,
-				   .len = row->length };
-
-		sum_chunk(&t, row->chunk);
-		r = map_add(&t.map, &s);
+		sum_chunk(&t, rows->at[i].chunk);
+		r = map_add(&t.map, &rows->at[i].s);
 	}
 	sum_chunk(&t, UINT64_MAX - 1);
 	*ret = t.amount;
@@ -159,6 +149,7 @@ int rows_amount(const struct rows *rows, struct amount *ret)
 }
 
 struct below {
+	struct files *f;
 	struct sum sum;
 	const struct cut_left *cut;
 };
@@ -167,22 +158,17 @@ static int below_each(void *ctx, const void *key, size_t key_len,
 		      const void *value, size_t value_len)
 {
 	struct below *w = (struct below *)ctx;
-	struct slice s = { 0 };
-	struct slice_rec rec;
-	uint64_t ino, chunk;
+	struct row row;
+	int r = row_get(w->f, key, key_len, value, value_len, &row);
 
-	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
-		return fail(-EUCLEAN, "a slice record is damaged");
+	if (r < 0)
+		return r;
 	if (w->sum.n++ >= ROWS_COUNT)
 		return 1;
-	if (cut_hides(w->cut, chunk, s.sequence))
+	if (cut_hides(w->cut, row.chunk, row.s.sequence))
 		return 0;
-	sum_chunk(&w->sum, chunk);
-	s.kind = rec.kind;
-	s.off = rec.offset;
-	s.len = rec.length;
-	return map_add(&w->sum.map, &s);
+	sum_chunk(&w->sum, row.chunk);
+	return map_add(&w->sum.map, &row.s);
 }
 
 int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
@@ -190,7 +176,9 @@ int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
 {
 	struct key from = key_slice(in->ino, 0, 0);
 	struct key to = key_slice(in->ino, chunk, 0);
-	struct below w = { .sum = { .chunk = UINT64_MAX }, .cut = &c->cut };
+	struct below w = { .f = in->files,
+			   .sum = { .chunk = UINT64_MAX },
+			   .cut = &c->cut };
 	int r = 0;
 
 	if (chunk)

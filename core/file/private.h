@@ -329,6 +329,14 @@ enum known_state known_state(struct files *f, uint64_t ino);
 uint64_t known_count(struct files *f, uint64_t *ret_bytes);
 
 /* content.c: inode.io is held, for writing unless it says otherwise */
+struct row { /* of the index */
+	uint64_t chunk;
+	struct slice s; /* without bytes */
+};
+
+/* -EUCLEAN: damaged, or not within a chunk. */
+int row_get(const struct files *f, const void *key, size_t key_len,
+	    const void *value, size_t value_len, struct row *ret);
 struct chunk *chunk_find(struct content *c, uint64_t number);
 int chunk_get(struct content *c, uint64_t number, struct chunk **ret);
 /* What c->cut is now; reading is enough. */
@@ -488,13 +496,6 @@ int chunk_next(struct inode *in, const struct content *c, uint64_t from,
 
 /* drain.c */
 #define DRAIN_TURN 4u /* batches */
-
-struct row { /* of a slice, in the index */
-	uint64_t chunk, sequence;
-	struct extent_id extent;
-	uint32_t offset, length;
-	uint8_t kind;
-};
 
 /* Of whole chunks. */
 struct rows {

@@ -97,29 +97,24 @@ static int seek_row(void *ctx, const void *key, size_t key_len,
 		    const void *value, size_t value_len)
 {
 	struct seek *w = (struct seek *)ctx;
-	struct slice s = { 0 };
-	struct slice_rec rec;
-	uint64_t ino, chunk;
+	struct row row;
+	int r = row_get(w->in->files, key, key_len, value, value_len, &row);
 
-	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0)
-		return fail(-EUCLEAN, "a slice record is damaged");
-	if (!w->any || chunk != w->chunk) {
-		if (seek_until(w, chunk))
+	if (r < 0)
+		return r;
+	if (!w->any || row.chunk != w->chunk) {
+		if (seek_until(w, row.chunk))
 			return 1;
 		w->more = w->n_rows >= SEEK_ROWS || w->at >= w->end;
 		if (w->more)
 			return 1;
-		w->chunk = chunk;
+		w->chunk = row.chunk;
 		w->any = true;
 	}
 	w->n_rows++;
-	if (cut_hides(&w->cut, chunk, s.sequence))
+	if (cut_hides(&w->cut, row.chunk, row.s.sequence))
 		return 0;
-	s.kind = rec.kind;
-	s.off = rec.offset;
-	s.len = rec.length;
-	return map_add(&w->map, &s);
+	return map_add(&w->map, &row.s);
 }
 
 /* A stretch of rows; inode.io is held. */

@@ -179,6 +179,28 @@ static void a_dense_file_has_its_hole_at_the_end(void **state)
 	inode_put(in);
 }
 
+static void a_slice_that_can_not_be_is_no_answer(void **state)
+{
+	struct rig *r = *state;
+	struct slice_rec rec = { .kind = SLICE_HOLE,
+				 .offset = 100,
+				 .length = CHUNK };
+	struct inode *in = rig_make(r);
+	struct key key = key_slice(in->ino, 0, 1);
+	struct buf value = BUF_INIT;
+	uint64_t at = 0;
+
+	assert_int_equal(rig_write(in, 0, 1000, 1), 0);
+	assert_int_equal(file_settle(in), 0);
+	slice_rec_put(&value, &rec);
+	rig_exchange(r, &key, &value);
+	assert_int_equal(file_seek(in, 0, true, &at), -EUCLEAN);
+	rig_exchange(r, &key, &value);
+	buf_done(&value);
+	assert_int_equal(file_seek(in, 0, true, &at), 0);
+	inode_put(in);
+}
+
 /* ---- holes --------------------------------------------------------------- */
 
 static int punch(struct inode *in, uint64_t off, uint64_t len)
@@ -499,6 +521,7 @@ int main(void)
 		TEST(what_was_cut_is_no_data),
 		TEST(the_end_of_a_huge_file_is_near),
 		TEST(a_dense_file_has_its_hole_at_the_end),
+		TEST(a_slice_that_can_not_be_is_no_answer),
 		TEST(a_hole_reads_as_zeros_and_frees_what_was_there),
 		TEST(a_size_outlives_the_bytes_that_made_it),
 		TEST(a_hole_over_nothing_leaves_nothing),
