@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling frontends that content went back to what it was before a write.
+ * Telling frontends that content went back to what it was before a write, or
+ * that of a change which failed a part was done.
  *
  * They keep what they were told (the kernel: pages), and to drop it may make
  * them wait for reads and writes that are under way here.  So it is done by a
  * thread that nothing waits for, with no lock held.  Inodes wait in a list, each
- * once and held; as only those get there that had dirty bytes, it is bounded as
- * they are.
+ * once and held; as only those get there that had dirty bytes or a call under
+ * way, it is bounded as they are.
  */
 #include <file/private.h>
 

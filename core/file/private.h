@@ -419,7 +419,7 @@ int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes);
 int changed_start(struct files *f);
 /* When nothing adds to it any more. */
 void changed_stop(struct files *f);
-/* inode.io is held. */
+/* The inode has content, and is held. */
 void changed_add(struct inode *in);
 
 /* truncate.c: grow: never shorter */

@@ -26,6 +26,7 @@ struct range {
 	struct content *c;
 	uint64_t at, end;
 	bool zero;      /* what is there goes */
+	bool begun;     /* a step of it is done */
 	uint64_t claim; /* of the pool's reserved: no inode has it yet */
 	uint32_t policy;
 };
@@ -185,6 +186,7 @@ static int range_step(struct range *g,
 	r = edit_end(e, batch(g, e));
 	if (r < 0)
 		return r;
+	g->begun = true;
 	edit_trim(e);
 	AUTOLOCK(&g->in->lock);
 	range_claimed(g, before);
@@ -342,5 +344,8 @@ int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len)
 						 : reserve(&g, !keep);
 	if (r >= 0)
 		range_touch(in);
+	else if (g.begun)
+		/* whoever asked keeps what was there, as nothing was done */
+		changed_add(in);
 	return r;
 }

@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -382,6 +383,56 @@ static void a_loss_is_told_to_frontends_with_no_lock_held(void **state)
 	rig_open(r);
 }
 
+/* A step of many was done: who keeps what was there has to forget it. */
+static void a_range_done_in_part_is_told_to_frontends(void **state)
+{
+	struct rig *r = *state;
+	struct listener l = { .r = r };
+	struct buf value = BUF_INIT;
+	struct inode *in;
+	struct key slice;
+	uint64_t ino;
+
+	with_a_worker(r);
+	rig_close(r);
+	r->how.changed = listen_changed;
+	r->how.ctx = &l;
+	rig_open(r);
+	in = file_of_parts(r);
+	ino = in->ino;
+	inode_put(in);
+	rig_refresh(r); /* no map is in memory */
+	in = rig_get(r, ino);
+	slice = key_slice(ino, PARTS - 1, PARTS);
+	buf_put8(&value, 99);
+	rig_exchange(r, &slice, &value);
+	/* before anything was done */
+	assert_int_equal(file_allocate(in, FALLOC_FL_ZERO_RANGE, 0, PARTS_END),
+			 -EUCLEAN);
+	rig_check(in, 0, PART, 1);
+	nap(100);
+	assert_int_equal(atomic_load(&l.n), 0);
+	/* and after some of it */
+	assert_int_equal(
+	    file_allocate(in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			  PARTS_END),
+	    -EUCLEAN);
+	for (int i = 0; i < 500 && !atomic_load(&l.n); i++)
+		nap(10);
+	assert_int_equal(atomic_load(&l.n), 1);
+	assert_int_equal(atomic_load(&l.ino), ino);
+	assert_false(atomic_load(&l.locked));
+	rig_check(in, 0, PART, 0);
+	rig_exchange(r, &slice, &value);
+	buf_done(&value);
+	rig_check(in, PARTS_END - CHUNK, PART, 1);
+	inode_put(in);
+	rig_close(r);
+	r->how.changed = NULL;
+	r->how.ctx = NULL;
+	rig_open(r);
+}
+
 static void a_loss_is_an_error_of_its_own_each_time(void **state)
 {
 	struct rig *r = *state;
@@ -466,6 +517,7 @@ int main(void)
 		TEST(reclaiming_without_memory_waits),
 		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
 		TEST(a_loss_is_told_to_frontends_with_no_lock_held),
+		TEST(a_range_done_in_part_is_told_to_frontends),
 		TEST(a_loss_is_an_error_of_its_own_each_time),
 		TEST(bytes_that_are_cut_are_no_trouble),
 		TEST(bytes_that_only_move_are_never_lost),
