@@ -45,7 +45,7 @@ struct fakefs {
 	atomic_ulong n_copies;   /* of ranges */
 	atomic_int delay_ms;     /* before each answer of the thread */
 	/*
-	 * Reads, writes, syncs and closes of files whose name begins with
+	 * Reads, writes, syncs, seeks and closes of files whose name begins with
 	 * "hang" wait inside of the call while it is so; writes of "room" only
 	 * as long as somebody waits for them.
 	 */

@@ -31,6 +31,7 @@ static int fake_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
 	uint64_t end;
 	int err = -ENXIO;
 
+	(void)fakefs_hang(f, ino, NULL);
 	pthread_mutex_lock(&f->lock);
 	n = fakefs_node(f, ino);
 	end = n ? n->attr.size_bytes : 0;

@@ -139,7 +139,7 @@ static void on_alarm(int number)
 	(void)number;
 }
 
-enum wish { READ_DIRECT, WRITE, FSYNC, CLOSE };
+enum wish { READ_DIRECT, WRITE, FSYNC, SEEK, CLOSE };
 
 /* Makes one call that waits, in a thread to which a signal can be sent. */
 struct impatient {
@@ -164,6 +164,9 @@ static void *impatient_main(void *arg)
 		break;
 	case FSYNC:
 		r = fsync(p->fd);
+		break;
+	case SEEK:
+		r = lseek(p->fd, 0, SEEK_HOLE);
 		break;
 	case CLOSE:
 		r = close(p->fd);
@@ -229,7 +232,7 @@ static void hanging_file(const char *name)
 
 static void who_gives_up_waiting_is_answered_at_once(void **state)
 {
-	static const enum wish wishes[] = { READ_DIRECT, FSYNC, CLOSE };
+	static const enum wish wishes[] = { READ_DIRECT, FSYNC, SEEK, CLOSE };
 	struct impatient p;
 
 	(void)state;

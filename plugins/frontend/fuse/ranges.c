@@ -169,34 +169,66 @@ static void seek_later(struct front *f, struct front_seek *s)
 	pthread_mutex_unlock(&f->lock);
 }
 
+/* What the kernel may know better is asked for once more. */
+static int seek_doubt(struct front *f, const struct front_seek *now, int err,
+		      uint64_t at, struct front_seek **ret)
+{
+	uint64_t from, end;
+
+	if (!f->fs->writers(f->fs->ctx, now->ino) ||
+	    !seek_hole(f, now, err, at, &from, &end))
+		return err;
+	*ret = f->host->alloc(f->host, sizeof(**ret), 0);
+	if (!*ret)
+		return -ENOMEM;
+	**ret = *now;
+	return 0;
+}
+
+/* The end of a dense file is behind many rows, of which each may be read. */
+static void seek_begin(struct front_slow *slow)
+{
+	struct front *f = slow->front;
+	struct front_seek *later = NULL, now = { .ino = slow->ino,
+						 .off = slow->off,
+						 .whence = slow->flags };
+	uint64_t at = 0;
+	int err = seek_view(f, &now, now.off, now.whence, &at);
+
+	err = seek_doubt(f, &now, err, at, &later);
+	if (!front_slow_over(slow, &now.req)) {
+		f->host->free(f->host, later);
+	} else if (later) {
+		later->req = now.req;
+		seek_later(f, later);
+	} else {
+		seek_reply(now.req, err, at);
+	}
+	front_slow_free(slow);
+}
+
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 		 struct fuse_file_info *fi)
 {
-	struct front *f = front_of(req);
-	struct front_seek *s, now = { .req = req,
-				      .ino = ino,
-				      .off = (uint64_t)off,
-				      .whence = (uint32_t)whence };
-	uint64_t at = 0, from, end;
-	int err;
+	struct front_slow *s;
 
 	(void)fi;
-	err = off < 0 ? -ENXIO : seek_view(f, &now, now.off, now.whence, &at);
-	if (off < 0 || !f->fs->writers(f->fs->ctx, ino) ||
-	    !seek_hole(f, &now, err, at, &from, &end)) {
-		seek_reply(req, err, at);
+	if (off < 0) {
+		front_reply_err(req, -ENXIO);
 		return;
 	}
-	s = f->host->alloc(f->host, sizeof(*s), 0);
+	s = front_slow_new(req, ino, NULL, 0);
 	if (!s) {
 		front_reply_err(req, -ENOMEM);
 		return;
 	}
-	*s = now;
-	seek_later(f, s);
+	s->begin = seek_begin;
+	s->flags = (uint32_t)whence;
+	s->off = (uint64_t)off;
+	front_slow_run(s);
 }
 
-/* ---- what may take long --------------------------------------------- */
+/* ---- what changes ranges ------------------------------------------------ */
 
 static void range_reply(struct front_slow *s, int err)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that may take long: reads, writes, syncs and closes, which may wait
- * for a disk that is slow or hangs.
+ * Requests that may take long: reads, writes, syncs, closes and those about
+ * ranges, which may wait for a disk that is slow or hangs.
  *
  * The view answers them in the thread that asks, so each takes a thread of the
  * loop, which starts more when none is free.  At most SLOW_MAX are inside the
@@ -12,10 +12,10 @@
  * through with others.
  *
  * Who gives up (gaveup.c) is answered EINTR at once, if the request was not
- * begun, or if its going on does no harm: a read or a sync then ends for
- * nobody, and keeps its thread so long.  A write that has begun could land on
- * what is written next; it is only asked to stop, and does while it waits for
- * room.
+ * begun, or if its going on does no harm: a read, a seek or a sync then ends
+ * for nobody, and keeps its thread so long.  A write that has begun could land
+ * on what is written next; it is only asked to stop, and does while it waits
+ * for room.
  *
  * libfuse frees a request with its answer.  So there is one who answers, found
  * out under the lock, and who looks at a request otherwise holds it.  An open
