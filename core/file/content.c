@@ -142,7 +142,8 @@ int row_get(const struct files *f, const void *key, size_t key_len,
 
 	if (key_parse_slice(key, key_len, &ino, &ret->chunk, &sequence) < 0 ||
 	    slice_rec_get(value, value_len, &rec) < 0 ||
-	    !slice_fits(&rec, f->how.extent_bytes))
+	    !slice_fits(&rec, f->how.extent_bytes) ||
+	    ret->chunk > chunk_number(f, INT64_MAX))
 		return fail(-EUCLEAN, "a slice record is damaged");
 	ret->s = (struct slice){ .sequence = sequence,
 				 .kind = rec.kind,

@@ -334,7 +334,7 @@ struct row { /* of the index */
 	struct slice s; /* without bytes */
 };
 
-/* -EUCLEAN: damaged, or not within a chunk. */
+/* -EUCLEAN: damaged, or not within a chunk of a file. */
 int row_get(const struct files *f, const void *key, size_t key_len,
 	    const void *value, size_t value_len, struct row *ret);
 struct chunk *chunk_find(struct content *c, uint64_t number);

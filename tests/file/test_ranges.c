@@ -198,6 +198,10 @@ static void a_slice_that_can_not_be_is_no_answer(void **state)
 	rig_exchange(r, &key, &value);
 	buf_done(&value);
 	assert_int_equal(file_seek(in, 0, true, &at), 0);
+	/* behind the end of the largest file */
+	assert_int_equal(file_truncate(in, 2 * CHUNK), 0);
+	put_slice(r, in->ino, INT64_MAX / CHUNK + 1);
+	assert_int_equal(file_seek(in, 1000, true, &at), -EUCLEAN);
 	inode_put(in);
 }
 
