@@ -2,12 +2,13 @@
 /*
  * Extended attributes: one key each, below the inode.
  *
- * Nearly no file has any, and all are asked: before every write(2) the kernel
- * wants security.capability, and ls(1) the ACL of each file that it lists.  So
- * the record of an inode says when it has none (INODE_PLAIN), and while it is
- * in memory it is remembered which of these it has not.  Such a mark is made
- * under the inode's lock and taken back by the operation that makes it untrue,
- * under that lock and before its commit; a reader of the mark needs no lock.
+ * Nearly no file has any, and all are asked: before a file is first written
+ * the kernel wants security.capability, and ls(1) the ACL of each that it
+ * lists.  So the record of an inode says when it has none (INODE_PLAIN), and
+ * while it is in memory it is remembered which of these it has not.  Such a
+ * mark is made under the inode's lock and taken back by the operation that
+ * makes it untrue, under that lock and before its commit; a reader of the mark
+ * needs no lock.
  *
  * Names below user.dynfs. are the file system's own (policy.c), and ACLs mean
  * something (acl.c); the rest is kept as it comes.

@@ -223,6 +223,30 @@ bool fakefs_change(struct fakefs *f, const char *name, const char *text)
 	return n;
 }
 
+bool fakefs_chmod(struct fakefs *f, const char *name, uint32_t mode)
+{
+	struct fake_node *n;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_find(f, DYNFS_ROOT_INO, name);
+	if (n)
+		n->attr.mode = (n->attr.mode & S_IFMT) | mode;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+uint32_t fakefs_mode(struct fakefs *f, const char *name)
+{
+	const struct fake_node *n;
+	uint32_t mode;
+
+	pthread_mutex_lock(&f->lock);
+	n = fakefs_find(f, DYNFS_ROOT_INO, name);
+	mode = n ? n->attr.mode & 07777 : 0;
+	pthread_mutex_unlock(&f->lock);
+	return mode;
+}
+
 bool fakefs_lose(struct fakefs *f, const char *name, int err)
 {
 	struct fake_node *n;

@@ -39,6 +39,8 @@ struct fake_job; /* an answer that is due */
 struct fakefs {
 	struct dynfs_fs_view view;
 	atomic_ulong n_getattr, n_lookup, n_flush, n_fsync, n_read;
+	atomic_ulong n_getxattr;
+	atomic_int setattr_err;  /* what a setattr of the mode gives */
 	atomic_ulong n_gone;     /* calls that ended as nobody waited */
 	atomic_ulong n_mistaken; /* requests through a wrong open file */
 	atomic_uint last_mode;   /* of fallocate */
@@ -72,6 +74,9 @@ uint64_t fakefs_add(struct fakefs *f, uint64_t parent, const char *name,
 		    uint32_t mode);
 /* Other content, behind the frontend's back; false: no such file. */
 bool fakefs_change(struct fakefs *f, const char *name, const char *text);
+/* Another mode in the same way, and the mode that it has. */
+bool fakefs_chmod(struct fakefs *f, const char *name, uint32_t mode);
+uint32_t fakefs_mode(struct fakefs *f, const char *name);
 /* Bytes of it are lost. */
 bool fakefs_lose(struct fakefs *f, const char *name, int err);
 /* The number of files that are open now. */

@@ -74,6 +74,8 @@ static int fake_setattr(void *ctx, uint64_t ino, uint32_t mask,
 	struct fake_node *n = fakefs_node(f, ino);
 	int err = n ? 0 : -ENOENT;
 
+	if (!err && (mask & DYNFS_SET_MODE))
+		err = atomic_load(&f->setattr_err);
 	if (err)
 		return fake_out(f, err);
 	if (mask & DYNFS_SET_SIZE) {
@@ -393,6 +395,7 @@ static int fake_getxattr(void *ctx, uint64_t ino, const char *name, void *value,
 	struct fakefs *f = fake_in(ctx);
 	const struct fake_node *n = fakefs_node(f, ino);
 
+	atomic_fetch_add(&f->n_getxattr, 1);
 	if (!n || strcmp(n->xattr_name, name) != 0)
 		return fake_out(f, -ENODATA);
 	return fake_out(f, fake_copy_out(n->xattr_value, n->xattr_len, value,

@@ -273,8 +273,14 @@ void front_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t len,
 {
 	struct front *f = front_of(req);
 	struct iovec iov = { .iov_len = len };
-	bool room = front_slow_room(f);
+	int err = front_rights_write(req, ino, fi);
+	bool room;
 
+	if (err) {
+		front_reply_err(req, err);
+		return;
+	}
+	room = front_slow_room(f);
 	if (!room && content_write_copy(req, ino, buf, len, off, fi))
 		return;
 	memcpy(&iov.iov_base, &buf, sizeof(buf)); /* who writes only reads it */

@@ -11,6 +11,7 @@
  *	list.c       lists of names
  *	slow.c       requests that may take long
  *	gaveup.c     who does not wait for them any more
+ *	rights.c     what a change of content takes away
  *	reply.c      attributes in the kernel's form
  *	groups.c     who belongs to which group
  *	mount.c      mounting, unmounting, read-ahead
@@ -57,7 +58,9 @@ struct front {
 	unsigned int major, minor; /* device number of the mount */
 	/* set by init, before any request */
 	bool no_opendir;
-	bool acl; /* the kernel heeds ACLs */
+	bool acl;             /* the kernel heeds ACLs */
+	bool rights;          /* it leaves rights to us; see rights.c */
+	uint64_t init_unique; /* number of the request that began it */
 
 	struct fuse_loop_config *loop_config;
 	pthread_t loop;
@@ -232,6 +235,18 @@ void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 int front_seeker_start(struct front *f);
 /* No request comes any more; those that wait are answered. */
 void front_seeker_stop(struct front *f);
+
+/* rights.c: 0 or a negative errno */
+/* The session has its device, and reads nothing yet. */
+void front_rights_attach(struct front *f);
+/* What a setattr of in->ino takes, too: changes in->mode and the mask then. */
+int front_rights_setattr(fuse_req_t req, struct dynfs_attr *in, int to_set,
+			 uint32_t *mask);
+/* Before a write; fi->flags are those of open(2) only after it. */
+int front_rights_write(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi);
+/* Before another change of content. */
+int front_rights_range(fuse_req_t req, fuse_ino_t ino);
 
 /* reply.c: errors are negative here, 0 is success */
 void front_reply_err(fuse_req_t req, int err);

@@ -122,6 +122,8 @@ static int front_open_mount(void *self, const struct dynfs_frontend_env *env)
 		err = front_mount(f);
 	if (err)
 		front_release_session(f);
+	else
+		front_rights_attach(f);
 	return err;
 }
 

@@ -104,10 +104,12 @@ void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
 		.mtime = names_time(st->st_mtim),
 		.ctime = names_time(st->st_ctim),
 	};
-	int err;
+	uint32_t mask = names_set_mask(to_set);
+	int err = front_rights_setattr(req, &in, to_set, &mask);
 
 	(void)fi; /* the kernel has checked that it is open for writing */
-	err = f->fs->setattr(f->fs->ctx, ino, names_set_mask(to_set), &in, &a);
+	if (!err)
+		err = f->fs->setattr(f->fs->ctx, ino, mask, &in, &a);
 	front_reply_attr(req, err, &a);
 }
 

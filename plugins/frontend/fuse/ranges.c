@@ -266,10 +266,11 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		     off_t len, struct fuse_file_info *fi)
 {
 	struct front_slow *s;
+	int err = off < 0 || len <= 0 ? -EINVAL : front_rights_range(req, ino);
 
 	(void)fi;
-	if (off < 0 || len <= 0) {
-		front_reply_err(req, -EINVAL);
+	if (err) {
+		front_reply_err(req, err);
 		return;
 	}
 	s = range_new(req, ino, 0, range_fallocate);
@@ -316,10 +317,13 @@ void front_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 {
 	struct range_to where = { to, (uint64_t)to_off };
 	struct front_slow *s;
+	int err = from_off < 0 || to_off < 0 || flags
+		      ? -EINVAL
+		      : front_rights_range(req, to);
 
 	(void)fi, (void)to_fi;
-	if (from_off < 0 || to_off < 0 || flags) {
-		front_reply_err(req, -EINVAL);
+	if (err) {
+		front_reply_err(req, err);
 		return;
 	}
 	s = range_new(req, from, sizeof(where), range_copy);

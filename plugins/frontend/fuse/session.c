@@ -44,7 +44,7 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 
 	/* truncation is a setattr of its own, never part of an open */
 	conn->want &= ~(unsigned int)FUSE_CAP_ATOMIC_O_TRUNC;
-	/* the kernel clears set-id bits by a setattr */
+	/* which tells too little: rights.c has a better one */
 	conn->want &= ~(unsigned int)FUSE_CAP_HANDLE_KILLPRIV;
 	if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA)
 		conn->want &= ~(unsigned int)FUSE_CAP_AUTO_INVAL_DATA;
