@@ -21,10 +21,6 @@ const struct kernel_limit kernel_limits[N_LIMITS] = {
 				"the kernel reads from its cache without a "
 				"word to the file system",
 				0 },
-	[LIMIT_SETGID] = { "set-gid without group execution, on a write",
-			   "fs/fuse keeps it for who is not of the group too "
-			   "(without FUSE_HANDLE_KILLPRIV_V2)",
-			   0 },
 	[LIMIT_BTIME] = { "the time of birth in statx",
 			  "FUSE_STATX is not known to libfuse before 3.18", 0 },
 };

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # posixcheck on a fresh ext4, where every check must hold, for else it is no
 # check; then on a pool, which must do the same.  Both once more mounted
-# read-only.  Arguments go to posixcheck: --only rename -v, say.
+# read-only, and what takes rights from programs with the kernel's write cache.
+# Arguments go to posixcheck: --only rename -v, say.
 set -euo pipefail
 . "$(dirname "$0")/../mount/lib.sh"
 need mkfs.ext4
@@ -40,5 +41,11 @@ scene "$work/posix.mnt"
 pool_stop posix
 pool_start posix --readonly
 readonly_checks "$work/posix.mnt" || failed=1
+pool_stop posix
+
+say "dynfs, with the kernel's write cache"
+echo 'frontends = ( { plugin = "fuse"; writeback = true; } );' >>"$work/posix.conf"
+pool_start posix
+"$check" "$work/posix.mnt" --only setid || failed=1
 pool_stop posix
 [ $failed = 0 ] || die "the pool does not do what ext4 does"

@@ -5,9 +5,12 @@
 #include "posix.h"
 
 #include <errno.h>
+#include <linux/falloc.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,12 +68,11 @@ static void dropped_by_content(void)
 				} else {
 					/* A is not of its group */
 					s.after = mode_is(modes[m] & ~06000u);
-					if (!(modes[m] & 010))
-						s.limit = LIMIT_SETGID;
+					/* kept by Linux before 6.2 */
+					if (!(modes[m] & 010) &&
+					    !kernel_at_least(6, 2))
+						s.after = NULL;
 				}
-				/* Linux before 6.2 does as FUSE */
-				if (s.limit && !kernel_at_least(6, 2))
-					s.after = mode_is(dropped(modes[m]));
 				(void)step_run(&s);
 			}
 }
@@ -151,6 +153,172 @@ static void what_they_do(void)
 		 "a program that A may run but not read");
 }
 
+/* ---- by each way to change what is open --------------------------------- */
+
+/* Something behind the end, which a program does not miss. */
+
+static int64_t by_pwrite(int fd, off_t end)
+{
+	return sys(pwrite(fd, "x", 1, end));
+}
+
+static int64_t by_direct(int fd, off_t end)
+{
+	static _Alignas(4096) char page[4096] = "x";
+
+	if (fcntl(fd, F_SETFL, O_DIRECT))
+		die("fcntl: %m");
+	end = (end + 4095) / 4096 * 4096;
+	return sys(pwrite(fd, page, sizeof(page), end)) / 4096;
+}
+
+static int64_t by_sendfile(int fd, off_t end)
+{
+	int from = case_open("from", O_RDONLY, 0);
+	int64_t r;
+
+	if (lseek(fd, end, SEEK_SET) != end)
+		die("lseek: %m");
+	r = sys(sendfile(fd, from, NULL, 1));
+	(void)close(from);
+	return r;
+}
+
+static int64_t by_splice(int fd, off_t end)
+{
+	int ends[2];
+	int64_t r;
+
+	if (pipe2(ends, O_CLOEXEC) || write(ends[1], "x", 1) != 1)
+		die("a pipe: %m");
+	r = sys(splice(ends[0], NULL, fd, &end, 1, 0));
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	return r;
+}
+
+static int64_t by_copy(int fd, off_t end)
+{
+	int from = case_open("from", O_RDONLY, 0);
+	off_t at = 0;
+	int64_t r = sys(copy_file_range(from, &at, fd, &end, 1, 0));
+
+	(void)close(from);
+	return r;
+}
+
+static int64_t by_fallocate(int fd, off_t end)
+{
+	return sys(fallocate(fd, 0, end, 1)) + 1;
+}
+
+static int64_t by_punching(int fd, off_t end)
+{
+	return sys(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			     end, 4096)) +
+	       1;
+}
+
+static int64_t by_ftruncate(int fd, off_t end)
+{
+	return sys(ftruncate(fd, end + 1)) + 1;
+}
+
+static int64_t by_writev(int fd, off_t end)
+{
+	struct iovec iov = { (char[]){ "x" }, 1 };
+
+	return sys(pwritev2(fd, &iov, 1, end, RWF_DSYNC));
+}
+
+static const struct {
+	const char *name;
+	int64_t (*change)(int fd, off_t end); /* 1: it did */
+} ways[] = {
+	{ "pwrite", by_pwrite },     { "O_DIRECT", by_direct },
+	{ "sendfile", by_sendfile }, { "splice", by_splice },
+	{ "copy", by_copy },         { "fallocate", by_fallocate },
+	{ "punching", by_punching }, { "ftruncate", by_ftruncate },
+	{ "RWF_DSYNC", by_writev },
+};
+
+/* As this user, with what root has open: the end of it may be changed. */
+static void change(const char *path, size_t way, enum user who)
+{
+	int fd = case_open(path, O_RDWR, 0);
+	struct stat st;
+
+	if (fstat(fd, &st))
+		die("fstat: %m");
+	become(who);
+	check_is(1, ways[way].change(fd, st.st_size), "%s as %s",
+		 ways[way].name, user_names[who]);
+	become(ROOT);
+	(void)close(fd);
+}
+
+/* root keeps them, B is of the group, A is not */
+static void dropped_by_each_way(void)
+{
+	MAKE(FILL, "from", "content");
+	for (size_t w = 0; w < COUNT(ways); w++)
+		for (size_t m = 0; m < COUNT(modes); m++)
+			for (enum user u = ROOT; u <= B; u++) {
+				unsigned left = modes[m];
+
+				if (u == A && !(left & 010) &&
+				    !kernel_at_least(6, 2))
+					continue;
+				prepare(modes[m]);
+				if (u != ROOT)
+					left = u == B ? dropped(left)
+						      : left & ~06000u;
+				change("f", w, u);
+				STEP(LSTAT, "f", .after = mode_is(left));
+			}
+}
+
+/* Also not at once, by what is known of the file from before. */
+static void changed_programs_have_no_rights(void)
+{
+	char u[] = "u";
+	struct statvfs st;
+
+	if (statvfs(".", &st) || (st.f_flag & ST_NOSUID))
+		return;
+	MAKE(FILL, "from", "content");
+	copy_program("u");
+	MAKE(CHOWN, "u", .a = UID_B, .b = GID_OTHER);
+	for (size_t w = 0; w < COUNT(ways); w++) {
+		MAKE(CHMOD, "u", .a = 06777);
+		check_is(UID_B % 97, in_child(A, run_it, u),
+			 "user of a program before %s", ways[w].name);
+		change("u", w, A);
+		check_is(user_uid(A) % 97, in_child(A, run_it, u),
+			 "user of a program after %s", ways[w].name);
+		change("u", w, A); /* nor by being changed again */
+		check_is(user_uid(A) % 97, in_child(A, run_it, u),
+			 "user of a program after %s twice", ways[w].name);
+	}
+}
+
+/* by root's, too; but directories keep them */
+static void dropped_by_a_chown_that_changes_nothing(void)
+{
+	char of_d[32];
+
+	for (size_t m = 0; m < COUNT(modes); m++) {
+		prepare(modes[m]);
+		STEP(CHOWN, "f", .a = -1, .b = -1,
+		     .after = mode_is(dropped(modes[m])));
+		MAKE(MKDIR, "d", .a = 0);
+		MAKE(CHMOD, "d", .a = modes[m]);
+		(void)snprintf(of_d, sizeof(of_d), "d:mode=0%o", modes[m]);
+		STEP(CHOWN, "d", .a = -1, .b = -1, .after = of_d);
+		remove_tree("d");
+	}
+}
+
 static void dropped_by_mapping(void)
 {
 	int fd;
@@ -175,6 +343,9 @@ static const struct test_case cases[] = {
 	RUN(dropped_by_content),
 	RUN(kept_by_the_rest),
 	RUN(what_they_do),
+	RUN(dropped_by_each_way),
+	RUN(changed_programs_have_no_rights),
+	RUN(dropped_by_a_chown_that_changes_nothing),
 	RUN(dropped_by_mapping),
 	{ 0 },
 };
