@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ceiling that FUSE sets: a file system that hands every request to the
- * folder below it and does nothing else, mounted as the frontend fuse mounts
- * a pool: the same options, capabilities, time-outs, request sizes, threads,
- * cloned devices and read-ahead, and the same requests left to the kernel.
- * What dynfs loses against it is dynfs's own.  Content goes through a buffer of
- * the thread: splice() was measured and costs the daemon twice the processor
- * time for reads of 1 MiB, and the same for writes (Linux 6.18, tmpfs below).
+ * folder below it and does nothing else, mounted as the frontend fuse mounts a
+ * pool: the same options, capabilities, time-outs, request sizes, threads,
+ * cloned devices and read-ahead, and the same requests left to the kernel. What
+ * dynfs loses against it is dynfs's own.  Only of set-user-ID the kernel asks
+ * it by itself, by a getxattr before each write; the frontend spares that.
+ * Content goes through a buffer of the thread: splice() was measured and costs
+ * the daemon twice the processor time for reads of 1 MiB, and the same for
+ * writes (Linux 6.18, tmpfs below).
  *
  *	bench_passthrough FOLDER MOUNTPOINT
  *
