@@ -6,6 +6,11 @@
  * themselves: those in the metadata less those that the batch in hand deletes.
  * One drop at a time, from the question until its batch is committed, makes
  * the answer true when two files share a packed extent and both let go.
+ *
+ * An extent may have thousands of them, and a batch take away hundreds: nobody
+ * counts them all each time.  Batches go by ascending keys mostly, so a row
+ * behind all that this one takes away tells in one step that it is not the
+ * last; else more are counted than were asked for, and kept in mind.
  */
 #include <extent/private.h>
 
@@ -14,6 +19,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 void extent_drop_begin(struct extents *x)
 {
@@ -127,30 +133,57 @@ static int live_put(const struct dropping *d, struct batch *b)
 	return buf_error(&value) < 0 ? -ENOMEM : b->error;
 }
 
+/* Is there a reference behind all that the batch takes away? */
+static int refs_behind(struct extents *x, const struct dropping *d)
+{
+	struct key from = d->last;
+	struct key to = key_ref(d->id, UINT64_MAX, UINT64_MAX, UINT64_MAX);
+	struct count_refs count = { .enough = 1 };
+	int r;
+
+	from.data[from.len++] = 0;
+	r = meta_scan(x->meta, from.data, from.len, to.data, to.len, count_ref,
+		      &count);
+	return r < 0 ? r : count.n > 0;
+}
+
+/* 1: some reference is left that the batch does not take away. */
+static int refs_left(struct extents *x, struct dropping *d)
+{
+	struct key all = key_ref_extent(d->id);
+	struct count_refs count = { .enough = 2 * d->n_unrefs + 1 };
+	int r;
+
+	if (d->referred || d->n_refs > d->n_unrefs)
+		return 1;
+	r = refs_behind(x, d);
+	if (r)
+		return r;
+	r = meta_scan(x->meta, all.data, all.len, NULL, 0, count_ref, &count);
+	if (r < 0)
+		return r;
+	d->n_refs = count.n;
+	return d->n_refs > d->n_unrefs;
+}
+
 int extent_unref(struct extents *x, struct extent_id id, uint64_t ino,
 		 uint64_t chunk, uint64_t sequence, uint32_t length,
 		 struct batch *b)
 {
 	struct key key = key_ref(id, ino, chunk, sequence);
-	struct key all = key_ref_extent(id);
-	struct count_refs count = { 0 };
 	struct dropping *d;
 	int r = dropping_get(x, id, &d);
 
 	if (r < 0 || d->freed)
 		return r;
 	batch_delete(b, key.data, key.len);
-	d->n_unrefs++;
+	if (!d->n_unrefs++ || memcmp(key.data, d->last.data, key.len) > 0)
+		d->last = key;
 	d->live_bytes -= length < d->live_bytes ? length : d->live_bytes;
-	if (d->referred)
-		return live_put(d, b);
-	count.enough = d->n_unrefs + 1;
-	r = meta_scan(x->meta, all.data, all.len, NULL, 0, count_ref, &count);
+	r = refs_left(x, d);
 	if (r < 0)
 		return r;
-	if (count.n <= d->n_unrefs)
-		return drop_extent(x, d, b);
-	return live_put(d, b);
+	return r ? live_put(d, b) : drop_extent(x, d, b);
 }
 
 int extent_ref(struct extents *x, struct extent_id id, uint64_t ino,

@@ -56,7 +56,9 @@ struct pending_free {
 struct dropping {
 	struct hnode node;
 	struct extent_id id;
-	uint32_t n_unrefs;
+	uint32_t n_unrefs; /* in the batch */
+	uint32_t n_refs;   /* in the metadata, as many as were counted */
+	struct key last;   /* of those that the batch takes away */
 	uint64_t live_bytes;
 	uint64_t queued_bytes; /* of the repair queue that end with it */
 	bool freed;

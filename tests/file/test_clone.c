@@ -292,6 +292,43 @@ static void a_large_copy_goes_in_steps(void **state)
 	inode_put(b);
 }
 
+/* So many slices of one extent that no batch takes all of them away. */
+static void slices_of_one_extent_go_in_any_order(void **state)
+{
+	struct rig *r = *state;
+	struct inode *a = rig_make(r), *b = rig_make(r);
+	struct key refs = key_kind('R'), live = key_kind('L');
+	unsigned n = extents(r), other = rig_rows(r, &refs);
+	uint64_t len = CHUNK, all = 4096ull * CHUNK;
+
+	assert_int_equal(rig_write(a, 0, CHUNK, 1), 0);
+	assert_int_equal(copy(a, 0, b, 0, CHUNK), CHUNK);
+	for (; len < all; len *= 2)
+		assert_int_equal(copy(b, 0, b, len, len), len);
+	assert_int_equal(copy(b, 0, a, 0, all / 2), all / 2);
+	assert_int_equal(extents(r), n + 1);
+	assert_int_equal(rig_rows(r, &refs), other + all / CHUNK / 2 * 3);
+	/* some from the middle, from the end to the front, and the rest */
+	assert_int_equal(
+	    file_allocate(b, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  all / 4, all / 2),
+	    0);
+	for (uint64_t off = all / 2; off > all / 4; off -= 100 * CHUNK)
+		assert_int_equal(file_truncate(a, off), 0);
+	check_moved(b, all - CHUNK, 0, CHUNK, 1);
+	assert_int_equal(file_truncate(b, 0), 0);
+	assert_int_equal(extents(r), n + 1);
+	check_moved(a, all / 8, 0, CHUNK, 1);
+	assert_int_equal(file_truncate(a, 1), 0);
+	assert_int_equal(extents(r), n + 1);
+	assert_int_equal(file_truncate(a, 0), 0);
+	assert_int_equal(extents(r), n);
+	assert_int_equal(rig_rows(r, &refs), other);
+	assert_int_equal(rig_rows(r, &live), n);
+	inode_put(a);
+	inode_put(b);
+}
+
 static void ranges_that_can_not_be_are_refused(void **state)
 {
 	struct rig *r = *state;
@@ -323,6 +360,7 @@ int main(void)
 		TEST(the_size_of_a_copy_runs_ahead_of_no_byte),
 		TEST(a_file_of_another_policy_gets_its_own_extents),
 		TEST(a_large_copy_goes_in_steps),
+		TEST(slices_of_one_extent_go_in_any_order),
 		TEST(ranges_that_can_not_be_are_refused),
 	};
 
