@@ -493,16 +493,16 @@ static struct policy_room *room_of(struct files *f, const struct policy *p)
 	return room;
 }
 
-/* What the disks still take, looked up now and then, always when short. */
+/* What the disks still take, looked up now and then, always when short of it. */
 static uint64_t room_left(struct files *f, const struct policy *p,
-			  uint64_t reserved)
+			  uint64_t wanted)
 {
 	uint64_t now = f->how.os->now_ns(f->how.os), total, reserve;
 	struct policy_room *room;
 
 	AUTOLOCK(&f->room_lock);
 	room = room_of(f, p);
-	if (room->bytes < ROOM_PLENTY + reserved || !room->checked_ns ||
+	if (room->bytes < ROOM_PLENTY + wanted || !room->checked_ns ||
 	    now - room->checked_ns > ROOM_CHECK_NS) {
 		room->checked_ns = now ? now : 1;
 		extents_capacity(f->how.extents, p, &total, &room->bytes);
@@ -550,7 +550,7 @@ static int admit(struct files *f, const struct policy *p, uint64_t bytes,
 		 const uint32_t *reserve, unsigned tries)
 {
 	uint64_t reserved = reserved_as(f, p);
-	uint64_t room = room_left(f, p, reserved), dirty;
+	uint64_t room = room_left(f, p, reserved + bytes), dirty;
 
 	AUTOLOCK(&f->dirty_lock);
 	/* again, as others who reserve have the lock */
