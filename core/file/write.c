@@ -56,6 +56,12 @@ static void write_touch(struct inode *in, uint64_t end)
 	in->dirty_attr = true;
 }
 
+static bool has_reserved(struct inode *in)
+{
+	AUTOLOCK(&in->lock);
+	return in->rec.reserved != 0;
+}
+
 static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 			uint32_t n_iov, uint64_t len, bool append)
 {
@@ -72,7 +78,7 @@ static int write_locked(struct inode *in, uint64_t off, const struct iovec *iov,
 		return -EFBIG;
 	from = off;
 	/* what is stored there, or reserved, is so already */
-	if (from < in->rec.size || files_reserved(in->files))
+	if (from < in->rec.size || has_reserved(in))
 		atomic_store(&c->guess, true);
 	for (uint32_t i = 0; i < n_iov && r >= 0; ++i)
 		r = write_bytes(in, c, &off, (const uint8_t *)iov[i].iov_base,
@@ -92,7 +98,7 @@ static uint64_t write_needs(struct inode *in, uint64_t off, uint64_t len,
 {
 	uint64_t covered;
 
-	if (!files_reserved(in->files) || content_ready(in) < 0)
+	if (!has_reserved(in) || content_ready(in) < 0)
 		return len;
 	AUTORDLOCK(&in->io);
 	if (append)

@@ -30,6 +30,16 @@ static int set_up_small(void **state)
 	return 0;
 }
 
+/* Disks on which there is plenty of room. */
+static int set_up_large(void **state)
+{
+	static struct rig r;
+
+	rig_new(&r, 0, 256 * MIB);
+	*state = &r;
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	rig_free(*state);
@@ -275,6 +285,49 @@ static void what_does_not_fit_changes_nothing(void **state)
 	inode_put(in);
 }
 
+/* What one file has reserved is no matter of others. */
+static void what_others_reserve_makes_no_size_a_guess(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r), *other = rig_make(r);
+	struct dynfs_attr a;
+
+	assert_int_equal(file_allocate(in, 0, 0, CHUNK), 0);
+	assert_int_equal(rig_write(other, 0, 5000, 1), 0);
+	inode_attr(other, &a);
+	assert_int_equal(a.stored_bytes, 5000);
+	assert_false(a.unsettled);
+	assert_int_equal(rig_write(in, CHUNK - 1000, 3000, 1), 0);
+	inode_attr(in, &a);
+	assert_true(a.unsettled);
+	assert_int_equal(stored(in), CHUNK + 2000);
+	inode_put(in);
+	inode_put(other);
+}
+
+/* Room is remembered for a while, but not what was stored meanwhile. */
+static void room_that_was_there_a_moment_ago_is_not_reserved(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r), *other = rig_make(r);
+	uint64_t total, room, keep;
+
+	assert_int_equal(rig_write(other, 0, CHUNK, 1), 0);
+	extents_capacity(r->extents, extents_policy_default(r->extents), &total,
+			 &room);
+	keep = extents_reserve(total);
+	for (uint64_t off = 0; off < 32 * MIB; off += MIB) {
+		assert_int_equal(rig_write(other, off, MIB, 1), 0);
+		assert_int_equal(file_settle(other), 0);
+	}
+	assert_int_equal(file_allocate(in, 0, 0, room - keep - 16 * MIB),
+			 -ENOSPC);
+	assert_int_equal(files_reserved(r->files), 0);
+	assert_int_equal(file_allocate(in, 0, 0, room - keep - 64 * MIB), 0);
+	inode_put(in);
+	inode_put(other);
+}
+
 static void ranges_that_can_not_be_are_refused(void **state)
 {
 	struct rig *r = *state;
@@ -300,6 +353,8 @@ static void ranges_that_can_not_be_are_refused(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define SMALL(name)                                                            \
 	cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
+#define LARGE(name)                                                            \
+	cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
 
 int main(void)
 {
@@ -311,6 +366,8 @@ int main(void)
 		TEST(many_small_zeroed_ranges_keep_a_chunk_small),
 		SMALL(room_that_is_reserved_is_there_on_a_full_pool),
 		SMALL(what_does_not_fit_changes_nothing),
+		TEST(what_others_reserve_makes_no_size_a_guess),
+		LARGE(room_that_was_there_a_moment_ago_is_not_reserved),
 		TEST(ranges_that_can_not_be_are_refused),
 	};
 
