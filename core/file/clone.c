@@ -5,9 +5,9 @@
  *
  * What is dirty in the source is flushed first.  Then the range is walked
  * piece by piece: large ones that lie in an extent of the policy that the
- * destination has are shared, holes are made, some hundred in one batch; all
- * else (inline bytes, small pieces, what is written meanwhile, another policy)
- * is read and written.  As slices point anywhere into an extent, nothing has to
+ * destination has are shared, holes are made, some hundred in one batch, which
+ * is planned before it is begun; all else (inline bytes, small pieces, what is
+ * written meanwhile, another policy) is read and written.  As slices point anywhere into an extent, nothing has to
  * be aligned; a piece that crosses the edge of a chunk becomes two.
  *
  * A slice beyond the size that the disks know of would be seen after a crash,
@@ -28,21 +28,24 @@
 #define CLONE_PIECES 128u        /* in one batch */
 #define CLONE_COPIES (64u << 20) /* in one call, which then ends */
 
+/* What from is at its place, as far as it needs no copying. */
+struct piece {
+	uint64_t at, to_at, len;
+	bool gap; /* a hole where to has nothing either */
+	struct slice
+	    s; /* in to's chunk; neither hole nor extent: to be copied */
+};
+
 struct clone {
 	struct inode *from, *to;
 	struct content *from_c, *to_c;
 	uint64_t at, to_at; /* where it is in each */
 	uint64_t end;       /* of from */
 	uint64_t copied;
-	uint32_t least;   /* that is worth a slice */
-	struct edit edit; /* of to */
-};
-
-/* What from is at its place. */
-struct piece {
-	uint32_t len;
-	bool hole, share;
-	struct slice s; /* to be shared, in to's chunk */
+	uint32_t least; /* that is worth a slice */
+	uint32_t n;
+	struct piece pieces[CLONE_PIECES]; /* of a batch */
+	struct edit edit;                  /* of to */
 };
 
 static uint32_t clone_least(const struct files *f)
@@ -81,16 +84,16 @@ static void clone_unlock(struct clone *g)
 
 static bool same_policy(struct clone *g, struct extent_id id)
 {
-	const struct policy *p = inode_policy(g->to);
+	const struct policy *p = policy_of(g->to);
 	struct extent_rec rec;
 
 	return p && extent_record(g->from->files->how.extents, id, &rec) == 0 &&
 	       rec.policy == p->id && !(rec.flags & EXTENT_POISONED);
 }
 
-/* The part of a slice that is shown at off, up to end. */
-static bool clone_part(struct clone *g, const struct chunk *k, uint32_t off,
-		       struct piece *p)
+/* Share the part of a slice that is shown at off, if that is worth it. */
+static void clone_part(struct clone *g, const struct chunk *k, uint32_t off,
+		       struct slice *share)
 {
 	for (uint32_t i = 0; i < k->map.n_shown; ++i) {
 		const struct shown *s = &k->map.shown[i];
@@ -98,15 +101,14 @@ static bool clone_part(struct clone *g, const struct chunk *k, uint32_t off,
 
 		if (s->off > off || s->off + s->len <= off)
 			continue;
-		p->s = (struct slice){
-			.kind = SLICE_EXTENT,
-			.extent = of->extent,
-			.extent_off = of->extent_off + (off - of->off),
-		};
 		/* also the rest of a large part, behind the edge of a chunk */
-		return s->len >= g->least && same_policy(g, of->extent);
+		if (s->len < g->least || !same_policy(g, of->extent))
+			return;
+		share->kind = SLICE_EXTENT;
+		share->extent = of->extent;
+		share->extent_off = of->extent_off + (off - of->off);
+		return;
 	}
-	return false;
 }
 
 /* No longer than to the next edge of a chunk, in either file. */
@@ -114,49 +116,36 @@ static int clone_look(struct clone *g, struct piece *p)
 {
 	uint32_t size = g->from->files->how.extent_bytes;
 	uint32_t off = (uint32_t)(g->at % size);
-	uint32_t room = size - (uint32_t)(g->to_at % size);
+	uint32_t to_off = (uint32_t)(g->to_at % size);
 	struct chunk *k;
 	struct span s;
 	int r = chunk_load(g->from, g->from_c, g->at / size, &k);
 
 	if (r < 0)
 		return r;
-	*p = (struct piece){ 0 };
 	s = chunk_span(&k->map, k, off, size);
-	p->len = s.end - off;
+	*p = (struct piece){ .at = g->at,
+			     .to_at = g->to_at,
+			     .len = s.end - off,
+			     .s.off = to_off };
 	if (p->len > g->end - g->at)
-		p->len = (uint32_t)(g->end - g->at);
-	p->hole = !s.run && s.kind != SLICE_EXTENT && s.kind != SLICE_INLINE;
-	p->share = !s.run && s.kind == SLICE_EXTENT && clone_part(g, k, off, p);
-	if (p->len > room)
-		p->len = room;
+		p->len = g->end - g->at;
+	if (p->len > size - to_off)
+		p->len = size - to_off;
+	if (s.run || s.kind == SLICE_INLINE)
+		return 0;
+	if (s.kind == SLICE_EXTENT)
+		clone_part(g, k, off, &p->s);
+	else
+		p->s.kind = SLICE_HOLE;
 	return 0;
 }
 
-/* In to: what is dirty there goes, and its slices are hidden. */
-static int clone_put(struct clone *g, struct piece *p)
-{
-	uint32_t size = g->to->files->how.extent_bytes;
-	uint32_t off = (uint32_t)(g->to_at % size);
-	struct chunk *k;
-	int r = chunk_load(g->to, g->to_c, g->to_at / size, &k);
-
-	if (r >= 0)
-		r = edit_range(&g->edit, k, off, off + p->len);
-	if (r < 0)
-		return r;
-	if (p->hole)
-		return edit_hole(&g->edit, k, off, off + p->len);
-	p->s.off = off;
-	p->s.len = p->len;
-	return edit_put(&g->edit, k, &p->s);
-}
-
-/* Nothing of from is there for a while: so much of it is a hole. */
-static int clone_gap(struct clone *g, uint64_t *ret_len)
+/* Nothing of either is there for a while? */
+static int clone_gap(struct clone *g, struct piece *p)
 {
 	uint32_t size = g->from->files->how.extent_bytes;
-	uint64_t number, to_number, next, to_next;
+	uint64_t number, to_number, next, to_next, len;
 	int r = chunk_next(g->from, g->from_c, g->at / size, &number);
 
 	if (r >= 0)
@@ -165,11 +154,11 @@ static int clone_gap(struct clone *g, uint64_t *ret_len)
 		return r;
 	next = number > (g->end - 1) / size ? g->end : number * size;
 	to_next = to_number > INT64_MAX / size ? UINT64_MAX : to_number * size;
-	*ret_len = next > g->at ? next - g->at : 0;
-	if (to_next < g->to_at)
-		to_next = g->to_at;
-	if (*ret_len > to_next - g->to_at)
-		*ret_len = to_next - g->to_at;
+	if (next <= g->at || to_next <= g->to_at)
+		return 0;
+	len = next - g->at;
+	p->gap = true;
+	p->len = len < to_next - g->to_at ? len : to_next - g->to_at;
 	return 0;
 }
 
@@ -179,100 +168,106 @@ static void clone_on(struct clone *g, uint64_t len)
 	g->to_at += len;
 }
 
-/* The next piece, if it needs no copying; ret_len 0: it does. */
-static int clone_next(struct clone *g, struct piece *p, uint64_t *ret_len)
+/* No block of the destination is done in part by it and in part by others. */
+static void plan_end(struct clone *g, uint64_t end)
 {
-	uint64_t gap = 0;
-	int r = clone_look(g, p);
+	uint64_t to_end = g->to_at + (end - g->at);
 
-	if (r >= 0 && p->hole)
-		r = clone_gap(g, &gap);
-	if (r < 0)
-		return r;
-	*ret_len = p->hole || p->share ? p->len : 0;
-	if (gap) {
-		p->len = 0; /* nothing is to be put there */
-		*ret_len = gap;
+	if (end < g->end)
+		to_end -= to_end % CLONE_BLOCK;
+	while (g->n && g->pieces[g->n - 1].to_at >= to_end)
+		g->n--;
+	if (g->n) {
+		struct piece *p = &g->pieces[g->n - 1];
+
+		if (p->len > to_end - p->to_at)
+			p->len = to_end - p->to_at;
 	}
-	return 0;
 }
 
-/*
- * Up to where one batch goes: no block of the destination is done in part by
- * it and in part by what follows.
- */
-static int clone_plan(struct clone *g, uint64_t *ret_end)
+/* One batch of what needs no copying; both are locked, here and below. */
+static int clone_plan(struct clone *g)
 {
-	uint64_t at = g->at, to_at = g->to_at, len = 1, end;
+	uint64_t at = g->at, to_at = g->to_at, end;
 	int r = 0;
 
-	for (unsigned n = 0;
-	     r >= 0 && len && n < CLONE_PIECES && g->at < g->end; ++n) {
-		struct piece p;
+	g->n = 0;
+	while (g->n < CLONE_PIECES && g->at < g->end) {
+		struct piece *p = &g->pieces[g->n];
 
-		r = clone_next(g, &p, &len);
-		if (r >= 0)
-			clone_on(g, len);
+		r = clone_look(g, p);
+		if (r >= 0 && p->s.kind == SLICE_HOLE)
+			r = clone_gap(g, p);
+		if (r < 0 || !p->s.kind)
+			break;
+		clone_on(g, p->len);
+		g->n++;
 	}
 	end = g->at;
-	if (end < g->end) {
-		uint64_t part = g->to_at % CLONE_BLOCK;
-
-		end -= part < end - at ? part : end - at;
-	}
 	g->at = at;
 	g->to_at = to_at;
-	*ret_end = end;
+	plan_end(g, end);
 	return r;
 }
 
-static int clone_pieces(struct clone *g)
+/* In to: what is dirty there goes, and its slices are hidden. */
+static int clone_put(struct clone *g, struct piece *p)
 {
-	uint64_t from = g->at, all = g->end, len = 0;
-	int r = clone_plan(g, &g->end);
+	uint32_t size = g->to->files->how.extent_bytes;
+	uint32_t off = p->s.off, end;
+	struct chunk *k;
+	int r;
 
-	while (r >= 0 && g->at < g->end) {
-		struct piece p;
+	if (p->gap)
+		return 0;
+	end = off + (uint32_t)p->len;
+	r = chunk_load(g->to, g->to_c, p->to_at / size, &k);
+	if (r >= 0)
+		r = edit_range(&g->edit, k, off, end);
+	if (r < 0)
+		return r;
+	if (p->s.kind == SLICE_HOLE)
+		return edit_hole(&g->edit, k, off, end);
+	p->s.len = end - off;
+	return edit_put(&g->edit, k, &p->s);
+}
 
-		r = clone_next(g, &p, &len);
-		if (r >= 0 && p.len)
-			r = clone_put(g, &p);
-		clone_on(g, len);
-	}
-	g->end = all;
-	if (r >= 0 && g->at > from && g->to_at > g->to->rec.size)
-		g->to->rec.size = g->to_at;
+static int clone_pieces(struct clone *g, uint64_t to_end)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < g->n && r >= 0; ++i)
+		r = clone_put(g, &g->pieces[i]);
+	if (r >= 0 && to_end > g->to->rec.size)
+		g->to->rec.size = to_end;
 	return r;
 }
 
-/* Would the end be behind bytes that are in no slice? */
-static bool clone_ahead(const struct clone *g)
-{
-	return g->to_c->n_runs &&
-	       g->to_at + (g->end - g->at) > g->to->disk_size;
-}
-
-/* One batch of what needs no copying; both are locked. */
+/* 1: bytes that are in no slice come before where it would end. */
 static int clone_step(struct clone *g)
 {
-	uint64_t at = g->at, to_at = g->to_at;
+	const struct piece *last;
+	uint64_t to_end;
 	int r;
 
 	if (g->from->gone || g->to->gone)
 		return -ENOENT;
 	if (g->end > g->from->rec.size)
 		g->end = g->from->rec.size;
-	if (g->at >= g->end || clone_ahead(g))
-		return 0;
+	r = g->at < g->end ? clone_plan(g) : 0;
+	if (r < 0 || g->at >= g->end || !g->n)
+		return r;
+	last = &g->pieces[g->n - 1];
+	to_end = last->to_at + last->len;
+	if (g->to_c->n_runs && to_end > g->to->disk_size)
+		return 1;
 	edit_begin(&g->edit, g->to, g->to_c);
-	r = edit_end(&g->edit, clone_pieces(g));
-	if (r >= 0) {
-		edit_trim(&g->edit);
-		return 0;
-	}
-	g->at = at;
-	g->to_at = to_at;
-	return r;
+	r = edit_end(&g->edit, clone_pieces(g, to_end));
+	if (r < 0)
+		return r;
+	edit_trim(&g->edit);
+	clone_on(g, to_end - g->to_at);
+	return 0;
 }
 
 /* So many bytes, though some of them could be shared. */
@@ -300,20 +295,22 @@ static int clone_copy(struct clone *g)
 
 static int clone_share(struct clone *g)
 {
-	int r;
+	int r = write_admit(g->to, CLONE_PIECE, NULL);
 
-	/* for the better only: what stays dirty is copied */
-	if (g->to_c->run_bytes && file_settle(g->to) < 0)
-		fail_clear();
-	r = write_admit(g->to, CLONE_PIECE, NULL);
-	if (r >= 0)
+	for (int i = 0; r >= 0 && i < 2; ++i) {
 		r = meta_admit(g->from->files->how.meta);
-	if (r < 0)
-		return r;
-	clone_lock(g);
-	r = clone_step(g);
-	clone_unlock(g);
-	return r;
+		if (r < 0)
+			return r;
+		clone_lock(g);
+		r = clone_step(g);
+		clone_unlock(g);
+		if (r != 1)
+			return r;
+		/* for the better only: what stays dirty is copied */
+		if (!i && file_settle(g->to) < 0)
+			fail_clear();
+	}
+	return r < 0 ? r : 0;
 }
 
 static int clone_all(struct clone *g)

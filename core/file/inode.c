@@ -437,3 +437,9 @@ const struct policy *inode_policy(struct inode *in)
 {
 	return policy_of_id(in->files->how.extents, in->rec.policy);
 }
+
+const struct policy *policy_of(struct inode *in)
+{
+	AUTOLOCK(&in->lock);
+	return inode_policy(in);
+}

@@ -286,6 +286,8 @@ static inline struct content *content_of(struct inode *in)
 void count_gone(struct inode *in, struct batch *b);
 /* What an inode's number of a policy means today. */
 const struct policy *policy_of_id(struct extents *x, uint32_t id);
+/* inode_policy(), with no lock held. */
+const struct policy *policy_of(struct inode *in);
 /* The record counts what is now in the place of what was. */
 void rec_move(struct inode_rec *rec, struct amount was, struct amount is);
 /* files.lock is held, for all three */
@@ -407,8 +409,8 @@ void dirty_add(struct files *f, uint64_t bytes);
 void dirty_sub(struct files *f, uint64_t bytes);
 /*
  * Before any lock: wait until there is memory; -ENOSPC: no room on disks for so
- * many bytes of this file beside what is reserved; -EINTR: nobody waits for the call (or NULL) any
- * more.
+ * many bytes of this file beside what is reserved; -EINTR: nobody waits for the
+ * call (or NULL) any more.
  */
 int write_admit(struct inode *in, uint64_t bytes,
 		const struct dynfs_call *call);
@@ -530,8 +532,10 @@ int drain_begin(struct inode *in);
 int range_reserved(struct inode *in, uint64_t off, uint64_t end, uint64_t *ret);
 
 /* reclaim.c */
-/* One turn; 1: there is more. */
-/* Its intent record stays, if it fails: somebody has to ask again. */
+/*
+ * One turn; 1: there is more.  Its intent record stays, if it fails: somebody
+ * has to ask again.
+ */
 int reclaim_inode(struct inode *in);
 /*
  * Some whose intent is in the metadata, from *cursor on, then 0: all were seen.

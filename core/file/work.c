@@ -579,12 +579,6 @@ static bool call_is_gone(const struct dynfs_call *call)
 	return call && call->gone && call->gone(call->ctx);
 }
 
-static const struct policy *policy_of(struct inode *in)
-{
-	AUTOLOCK(&in->lock);
-	return inode_policy(in);
-}
-
 static int admit_until(struct inode *in, uint64_t bytes,
 		       const uint32_t *reserve, const struct dynfs_call *call)
 {

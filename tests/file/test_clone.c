@@ -256,14 +256,19 @@ static void a_file_of_another_policy_gets_its_own_extents(void **state)
 	struct inode *a = rig_make(r), *b = rig_make(r);
 	const struct policy *c3 = extents_policy_named(r->extents, "c3");
 	struct extent_rec rec;
+	unsigned n;
 
 	assert_non_null(c3);
 	b->rec.policy = c3->id;
-	assert_int_equal(rig_write(a, 0, 2 * CHUNK, 1), 0);
-	assert_int_equal(copy(a, 0, b, 0, 2 * CHUNK), 2 * CHUNK);
+	assert_int_equal(rig_write(a, 0, 50 * CHUNK, 1), 0);
+	assert_int_equal(file_settle(a), 0);
+	n = extents(r);
+	assert_int_equal(copy(a, 0, b, 0, 50 * CHUNK), 50 * CHUNK);
+	/* as other writes, it is stored when that is due */
+	assert_int_equal(extents(r), n);
 	assert_int_equal(file_settle(b), 0);
-	rig_check(b, 0, 2 * CHUNK, 1);
-	for (uint64_t i = 0; i < 2; i++) {
+	rig_check(b, 0, 50 * CHUNK, 1);
+	for (uint64_t i = 0; i < 50; i++) {
 		assert_int_equal(
 		    extent_record(r->extents, rig_extent(r, b->ino, i), &rec),
 		    0);
