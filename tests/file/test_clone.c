@@ -334,6 +334,103 @@ static void slices_of_one_extent_go_in_any_order(void **state)
 	inode_put(b);
 }
 
+#define ROUNDS 300u
+
+struct both {
+	struct inode *in[2];
+	unsigned which;
+	atomic_bool failed;
+};
+
+static bool may_fail(int r)
+{
+	return r == 0 || r == -EINVAL;
+}
+
+/* Copies from one to the other, within it, writes, holes and cuts. */
+static void *change_both(void *arg)
+{
+	struct both *b = arg;
+	unsigned which = __atomic_fetch_add(&b->which, 1, __ATOMIC_RELAXED);
+	struct inode *from = b->in[which % 2], *to = b->in[1 - which % 2];
+	uint64_t rng = which + 1, n;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		uint64_t at, to_at, len;
+		int r;
+
+		rng = hash_u64(rng);
+		at = rng % (8 * CHUNK);
+		to_at = rng / 7 % (8 * CHUNK);
+		len = rng / 77 % (4 * CHUNK);
+		switch (rng / 777 % 6) {
+		case 0:
+			r = rig_write(from, at, len, 1);
+			break;
+		case 1:
+			r = file_allocate(
+			    to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+			    len + 1);
+			break;
+		case 2:
+			r = file_truncate(from, at);
+			break;
+		case 3:
+			r = file_copy_range(to, at, to, to_at, len, &n);
+			break;
+		case 4:
+			r = file_settle(from);
+			break;
+		default:
+			r = file_copy_range(from, at, to, to_at, len, &n);
+		}
+		if (!may_fail(r))
+			atomic_store(&b->failed, true);
+	}
+	return NULL;
+}
+
+static unsigned extents_before;
+
+static bool all_is_freed(struct rig *r)
+{
+	return extents(r) == extents_before;
+}
+
+static void copies_both_ways_wait_for_each_other_in_turn(void **state)
+{
+	struct rig *r = *state;
+	struct key refs = key_kind('R'), live = key_kind('L');
+	struct both b = { .which = 0 };
+	pthread_t threads[4];
+	unsigned n;
+
+	rig_free(r);
+	rig_new(r, 2, 0);
+	extents_before = extents(r);
+	n = rig_rows(r, &refs);
+	b.in[0] = rig_make(r);
+	b.in[1] = rig_make(r);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, change_both, &b), 0);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_false(atomic_load(&b.failed));
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(file_sync(b.in[i], false), 0);
+	assert_int_equal(rig_rows(r, &refs) - n,
+			 rig_slices(r, b.in[0]->ino, SLICE_EXTENT) +
+			     rig_slices(r, b.in[1]->ino, SLICE_EXTENT));
+	for (unsigned i = 0; i < 2; i++) {
+		rig_unlink(r, b.in[i]);
+		inode_put(b.in[i]);
+	}
+	rig_wait(r, all_is_freed);
+	assert_int_equal(rig_rows(r, &refs), n);
+	assert_int_equal(rig_rows(r, &live), extents_before);
+}
+
 static void ranges_that_can_not_be_are_refused(void **state)
 {
 	struct rig *r = *state;
@@ -366,6 +463,7 @@ int main(void)
 		TEST(a_file_of_another_policy_gets_its_own_extents),
 		TEST(a_large_copy_goes_in_steps),
 		TEST(slices_of_one_extent_go_in_any_order),
+		TEST(copies_both_ways_wait_for_each_other_in_turn),
 		TEST(ranges_that_can_not_be_are_refused),
 	};
 
