@@ -161,6 +161,10 @@ static int counter_move(struct tree *t, const struct batch_delta *d,
 
 void tree_closing_hook(void *ctx, struct batch *b)
 {
+	static const char *const kinds[] = { [USAGE_UID] = "uid",
+					     [USAGE_GID] = "gid",
+					     [USAGE_PROJECT] = "project",
+					     [USAGE_RESERVED] = "policy" };
 	struct tree *t = ctx;
 
 	if (!t)
@@ -172,10 +176,7 @@ void tree_closing_hook(void *ctx, struct batch *b)
 
 		if (r < 0)
 			log_warn("tree", "usage of %s %u is not counted: %s",
-				 d->kind == USAGE_UID   ? "uid"
-				 : d->kind == USAGE_GID ? "gid"
-							: "project",
-				 d->id, fail_text(r));
+				 kinds[d->kind], d->id, fail_text(r));
 	}
 }
 
