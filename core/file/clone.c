@@ -7,8 +7,9 @@
  * piece by piece: large ones that lie in an extent of the policy that the
  * destination has are shared, holes are made, some hundred in one batch, which
  * is planned before it is begun; all else (inline bytes, small pieces, what is
- * written meanwhile, another policy) is read and written.  As slices point anywhere into an extent, nothing has to
- * be aligned; a piece that crosses the edge of a chunk becomes two.
+ * written meanwhile, another policy) is read and written.  As slices point
+ * anywhere into an extent, nothing has to be aligned; a piece that crosses the
+ * edge of a chunk becomes two.
  *
  * A slice beyond the size that the disks know of would be seen after a crash,
  * once the file has grown again.  So it is not put there while bytes that come

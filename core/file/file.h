@@ -83,8 +83,9 @@ struct files_how {
 	void (*rest)(void *ctx);
 	/*
 	 * Content is not any more what a frontend was told, for bytes were
-	 * lost, or a part of what failed was done.  From a thread that holds no lock, and that nothing of the
-	 * files waits for but files_free().  Or NULL.
+	 * lost, or a part of what failed was done.  From a thread that holds no
+	 * lock, and that nothing of the files waits for but files_free().  Or
+	 * NULL.
 	 */
 	void (*changed)(void *ctx, uint64_t ino);
 	void *ctx; /* of both */
