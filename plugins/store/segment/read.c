@@ -6,8 +6,11 @@
  *
  * Who reads for the first time from an extent asks for a table of sums and for
  * the bytes that it covers, which lie apart.  Reads of one call are one after
- * the other, so the system is told of the later ones before the first: the
- * device works at all of them at once.
+ * the other, so the system is told of all before the first: the device works at
+ * them at once.  Of the first, too, for one that is not in memory yet looks to
+ * Linux as if the file were read from end to end, and it fetches what comes
+ * next: fragments of other pieces, a third of them checks that nobody wants.
+ * Single small reads are left to that: what comes next is other small files.
  */
 #include "segment.h"
 
@@ -170,8 +173,8 @@ static void read_expect_all(struct store *s, struct dynfs_store_op *const *ops,
 void segment_read(struct store *s, struct dynfs_store_op *const *ops,
 		  uint32_t n)
 {
-	if (DYNFS_HAS(struct dynfs_os, s->os, expect))
-		read_expect_all(s, ops + 1, n - 1);
+	if (n > 1 && DYNFS_HAS(struct dynfs_os, s->os, expect))
+		read_expect_all(s, ops, n);
 	for (uint32_t i = 0; i < n; i++) {
 		ops[i]->result = read_one(s, ops[i]);
 		ops[i]->done(ops[i]);
