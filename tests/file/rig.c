@@ -141,6 +141,26 @@ void rig_free(struct rig *r)
 	simos_free(r->sim);
 }
 
+int rig_begin(void **state, unsigned n_threads, uint64_t disk_bytes)
+{
+	static struct rig r;
+
+	rig_new(&r, n_threads, disk_bytes);
+	*state = &r;
+	return 0;
+}
+
+int rig_set_up(void **state)
+{
+	return rig_begin(state, 0, 0);
+}
+
+int rig_tear_down(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
 void rig_crash(struct rig *r)
 {
 	simos_crash_at(r->sim, 1);
@@ -261,6 +281,14 @@ uint64_t rig_size(struct inode *in)
 
 	inode_attr(in, &a);
 	return a.size_bytes;
+}
+
+uint64_t rig_stored(struct inode *in)
+{
+	struct dynfs_attr a;
+
+	inode_attr(in, &a);
+	return a.stored_bytes;
 }
 
 bool rig_is_clean(struct inode *in)

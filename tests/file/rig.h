@@ -41,6 +41,11 @@ struct rig {
 /* Open, with so many flush threads; 0 disk_bytes: plenty. */
 void rig_new(struct rig *r, unsigned n_threads, uint64_t disk_bytes);
 void rig_free(struct rig *r);
+/* For cmocka, which gives *state to each test: the rig of rig_new(). */
+int rig_begin(void **state, unsigned n_threads, uint64_t disk_bytes);
+/* Without threads, with plenty of room. */
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
 void rig_open(struct rig *r);
 void rig_close(struct rig *r);
 /* Close the files only, and open them again: nothing is left in memory. */
@@ -62,6 +67,7 @@ void rig_check(struct inode *in, uint64_t off, size_t len, unsigned version);
 /* What was lost of it, which is told by this. */
 int rig_lost(struct inode *in);
 uint64_t rig_size(struct inode *in);
+uint64_t rig_stored(struct inode *in);
 /* All of its bytes are in slices. */
 bool rig_is_clean(struct inode *in);
 

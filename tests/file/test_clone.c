@@ -9,21 +9,6 @@
 
 #define SIZE (3ull * CHUNK + 20000)
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static uint64_t copy(struct inode *from, uint64_t off, struct inode *to,
 		     uint64_t to_off, uint64_t len)
 {
@@ -31,14 +16,6 @@ static uint64_t copy(struct inode *from, uint64_t off, struct inode *to,
 
 	assert_int_equal(file_copy_range(from, off, to, to_off, len, &n), 0);
 	return n;
-}
-
-static uint64_t stored(struct inode *in)
-{
-	struct dynfs_attr a;
-
-	inode_attr(in, &a);
-	return a.stored_bytes;
 }
 
 static unsigned extents(struct rig *r)
@@ -79,7 +56,7 @@ static void a_copy_shares_every_extent(void **state)
 	assert_true(rig_is_clean(b));
 	assert_int_equal(extents(r), n);
 	assert_int_equal(rig_size(b), SIZE);
-	assert_int_equal(stored(b), SIZE);
+	assert_int_equal(rig_stored(b), SIZE);
 	rig_check(b, 0, SIZE, 1);
 	assert_int_equal(file_sync(b, false), 0);
 	/* each goes on alone */
@@ -146,7 +123,7 @@ static void a_copy_need_not_be_aligned(void **state)
 		rig_check(b, to + len + 50, SIZE - to - len - 50, 2);
 		assert_int_equal(file_settle(b), 0);
 	}
-	assert_int_equal(stored(b), SIZE);
+	assert_int_equal(rig_stored(b), SIZE);
 	inode_put(a);
 	inode_put(b);
 }
@@ -196,7 +173,7 @@ static void holes_are_copied_as_holes(void **state)
 	assert_int_equal(file_seek(b, CHUNK, true, &at), 0);
 	assert_int_equal(at, far);
 	assert_int_equal(file_settle(b), 0);
-	assert_int_equal(stored(b), 2 * CHUNK);
+	assert_int_equal(rig_stored(b), 2 * CHUNK);
 	/* a hole at the end makes a file as long */
 	assert_int_equal(file_truncate(a, far), 0);
 	assert_int_equal(file_truncate(b, 0), 0);
@@ -448,7 +425,8 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	inode_put(b);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

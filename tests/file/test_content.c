@@ -5,21 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void a_read_is_short_at_the_end_only(void **state)
 {
 	struct rig *r = *state;
@@ -285,7 +270,8 @@ static void what_is_not_stored_yet_is_counted(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

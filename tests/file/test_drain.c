@@ -13,25 +13,7 @@ static uint64_t the_ino;
 
 static int set_up(void **state)
 {
-	static struct rig r;
-
-	rig_new(&r, 2, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
-static uint64_t stored(struct inode *in)
-{
-	struct dynfs_attr a;
-
-	inode_attr(in, &a);
-	return a.stored_bytes;
+	return rig_begin(state, 2, 0);
 }
 
 static bool no_intent(struct rig *r)
@@ -108,7 +90,7 @@ static void a_large_cut_is_seen_at_once_and_drained_later(void **state)
 	assert_int_equal(content_ready(in), 0);
 	assert_int_equal(file_truncate(in, 0), 0);
 	assert_int_equal(rig_size(in), 0);
-	assert_int_equal(stored(in), 0);
+	assert_int_equal(rig_stored(in), 0);
 	assert_false(no_intent(r));
 	assert_true(rig_rows(r, &slices) > PARTS / 2);
 	/* growth and writes over what is not gone yet */
@@ -120,7 +102,7 @@ static void a_large_cut_is_seen_at_once_and_drained_later(void **state)
 	rig_check(in, 5000ull * CHUNK + 10, 700, 2);
 	rig_wait(r, no_intent);
 	assert_int_equal(rig_rows(r, &slices), 1);
-	assert_int_equal(stored(in), 700);
+	assert_int_equal(rig_stored(in), 700);
 	rig_check(in, 5000ull * CHUNK + 10, 700, 2);
 	check_source(r);
 	inode_put(in);
@@ -135,27 +117,27 @@ static void a_cut_in_the_middle_counts_down(void **state)
 	uint64_t size = 5000ull * CHUNK + 100;
 
 	assert_int_equal(file_truncate(in, size), 0);
-	assert_true(stored(in) >= size);
+	assert_true(rig_stored(in) >= size);
 	rig_wait(r, no_intent);
-	assert_int_equal(stored(in), size);
+	assert_int_equal(rig_stored(in), size);
 	assert_int_equal(rig_rows(r, &slices), 5002);
 	/* few behind: at once */
 	assert_int_equal(file_truncate(in, 4900ull * CHUNK), 0);
 	assert_true(no_intent(r));
-	assert_int_equal(stored(in), 4900ull * CHUNK);
+	assert_int_equal(rig_stored(in), 4900ull * CHUNK);
 	/* few before: what is left is known at once */
 	assert_int_equal(file_truncate(in, 100ull * CHUNK + 5), 0);
-	assert_int_equal(stored(in), 100ull * CHUNK + 5);
+	assert_int_equal(rig_stored(in), 100ull * CHUNK + 5);
 	/* and a second one takes over */
 	assert_int_equal(file_truncate(in, 50), 0);
-	assert_int_equal(stored(in), 50);
+	assert_int_equal(rig_stored(in), 50);
 	assert_int_equal(file_truncate(in, 5000ull * CHUNK), 0);
 	/* that is beyond: the first ends before it */
 	assert_int_equal(file_truncate(in, 3000ull * CHUNK), 0);
 	rig_check(in, 0, 50, 1);
 	rig_check(in, 50, CHUNK, 0);
 	rig_wait(r, no_intent);
-	assert_int_equal(stored(in), 50);
+	assert_int_equal(rig_stored(in), 50);
 	assert_int_equal(rig_rows(r, &slices), 2);
 	assert_int_equal(file_truncate(in, 0), 0);
 	check_source(r);
@@ -186,7 +168,7 @@ static void a_crash_leaves_the_rest_to_the_next_open(void **state)
 	rig_wait(r, no_intent);
 	assert_int_equal(rig_rows(r, &slices), 3);
 	assert_int_equal(rig_rows(r, &gone), 0);
-	assert_int_equal(stored(in), 400);
+	assert_int_equal(rig_stored(in), 400);
 	rig_check(in, 2 * CHUNK, 100, 3);
 	inode_put(in);
 }
@@ -205,7 +187,7 @@ static void what_is_not_drained_at_the_end_is_later(void **state)
 	rig_wait(r, no_intent);
 	assert_int_equal(rig_rows(r, &slices), 2);
 	in = rig_get(r, ino);
-	assert_int_equal(stored(in), 100);
+	assert_int_equal(rig_stored(in), 100);
 	rig_unlink(r, in);
 	inode_put(in);
 	rig_wait(r, no_intent);
@@ -311,13 +293,13 @@ static void work_goes_on_beside_it(void **state)
 	}
 	assert_int_equal(file_truncate(in, 0), 0);
 	rig_wait(r, no_intent);
-	assert_int_equal(stored(in), 0);
+	assert_int_equal(rig_stored(in), 0);
 	inode_put(from);
 	check_source(r);
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
 
 int main(void)
 {

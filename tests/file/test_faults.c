@@ -9,21 +9,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 /* All stores fail to write from now on; the logs do not. */
 static void stores_fail(struct rig *r, int err)
 {
@@ -470,7 +455,8 @@ what_can_not_be_stored_at_all_is_told_once_and_given_up(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -6,21 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 /* Again with so much memory and so many threads. */
 static void again(struct rig *r, uint64_t memory, unsigned n_threads)
 {
@@ -341,7 +326,8 @@ static void buffers_are_cut_and_come_together_again(void **state)
 	assert_int_equal(space_bytes(r->files), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

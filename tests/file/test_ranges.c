@@ -8,28 +8,9 @@
 
 #define TIB ((uint64_t)1 << 40)
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
 static int set_up_crowd(void **state)
 {
-	static struct rig r;
-
-	rig_new(&r, 2, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
+	return rig_begin(state, 2, 0);
 }
 
 static void check_seek(struct inode *in, uint64_t off, uint64_t data,
@@ -213,14 +194,6 @@ static int punch(struct inode *in, uint64_t off, uint64_t len)
 			     off, len);
 }
 
-static uint64_t stored(struct inode *in)
-{
-	struct dynfs_attr a;
-
-	inode_attr(in, &a);
-	return a.stored_bytes;
-}
-
 /* Dirty, stored, or a part each; across a crash or not. */
 static void a_hole_reads_as_zeros_and_frees_what_was_there(void **state)
 {
@@ -251,7 +224,7 @@ static void a_hole_reads_as_zeros_and_frees_what_was_there(void **state)
 			check_seek(in, 0, 0, from);
 			check_seek(in, from + 5, to, from + 5);
 			assert_int_equal(file_sync(in, false), 0);
-			assert_int_equal(stored(in), size - (to - from));
+			assert_int_equal(rig_stored(in), size - (to - from));
 			inode_put(in);
 			if (how < 3)
 				rig_refresh(r);
@@ -262,7 +235,7 @@ static void a_hole_reads_as_zeros_and_frees_what_was_there(void **state)
 		assert_int_equal(punch(in, 0, INT64_MAX), 0);
 		assert_int_equal(rig_size(in), size);
 		rig_check(in, 0, size, 0);
-		assert_int_equal(stored(in), 0);
+		assert_int_equal(rig_stored(in), 0);
 		assert_int_equal(rig_rows(r, &extents), before);
 		check_seek(in, 0, NONE, 0);
 		inode_put(in);
@@ -343,7 +316,7 @@ static void a_hole_of_many_slices_goes_in_steps(void **state)
 	assert_int_equal(rig_rows(r, &slices), 1300);
 	assert_int_equal(punch(in, 300, (uint64_t)1298 * CHUNK), 0);
 	assert_int_equal(rig_rows(r, &slices), 5);
-	assert_int_equal(stored(in), 300 + 300 + 600);
+	assert_int_equal(rig_stored(in), 300 + 300 + 600);
 	rig_check(in, 0, 300, 1);
 	rig_check(in, 300, 300, 0);
 	rig_check(in, 1298ull * CHUNK + 300, 300, 1);
@@ -509,13 +482,14 @@ static void ranges_change_beside_one_another(void **state)
 
 		assert_true(blocks_are_whole(in, 0, BLOCKS + 20));
 		assert_int_equal(file_truncate(in, 0), 0);
-		assert_int_equal(stored(in), 0);
+		assert_int_equal(rig_stored(in), 0);
 		inode_put(in);
 	}
 	assert_int_equal(files_reserved(r->files), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {
@@ -534,7 +508,8 @@ int main(void)
 		TEST(many_small_holes_keep_a_chunk_small),
 		TEST(ranges_that_can_not_be_are_refused),
 		cmocka_unit_test_setup_teardown(
-		    ranges_change_beside_one_another, set_up_crowd, tear_down),
+		    ranges_change_beside_one_another, set_up_crowd,
+		    rig_tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,39 +11,16 @@
 #define HOLE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 #define MIB  ((uint64_t)1 << 20)
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
 /* Small disks, and workers that make room. */
 static int set_up_small(void **state)
 {
-	static struct rig r;
-
-	rig_new(&r, 2, 48 * MIB);
-	*state = &r;
-	return 0;
+	return rig_begin(state, 2, 48 * MIB);
 }
 
 /* Disks on which there is plenty of room. */
 static int set_up_large(void **state)
 {
-	static struct rig r;
-
-	rig_new(&r, 0, 256 * MIB);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
+	return rig_begin(state, 0, 256 * MIB);
 }
 
 /* What is dirty over what is stored is a guess until it is stored itself. */
@@ -350,11 +327,12 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 #define SMALL(name)                                                            \
-	cmocka_unit_test_setup_teardown(name, set_up_small, tear_down)
+	cmocka_unit_test_setup_teardown(name, set_up_small, rig_tear_down)
 #define LARGE(name)                                                            \
-	cmocka_unit_test_setup_teardown(name, set_up_large, tear_down)
+	cmocka_unit_test_setup_teardown(name, set_up_large, rig_tear_down)
 
 int main(void)
 {

@@ -7,21 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void nap(long ms)
 {
 	struct timespec t = { .tv_nsec = ms * 1000000 };
@@ -423,7 +408,8 @@ static void a_size_never_runs_ahead_of_a_writer_that_never_rests(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -24,15 +24,6 @@ void *__wrap_calloc(size_t n, size_t size)
 	return __real_calloc(n, size);
 }
 
-static int set_up(void **state)
-{
-	static struct rig r;
-
-	rig_new(&r, 0, 0);
-	*state = &r;
-	return 0;
-}
-
 static int tear_down(void **state)
 {
 	atomic_store(&refused_size, 0);
@@ -506,7 +497,7 @@ static void bytes_that_only_move_are_never_lost(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, tear_down)
 
 int main(void)
 {
