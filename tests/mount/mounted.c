@@ -70,6 +70,12 @@ int mounted_start(struct mounted *m)
 	return ops->serve(m->inst.self);
 }
 
+int mounted_begin(struct mounted *m, const char *const *kv)
+{
+	mounted_init(m, NULL, kv);
+	return mounted_start(m);
+}
+
 void mounted_stop(struct mounted *m)
 {
 	if (m->open)

@@ -24,6 +24,8 @@ struct mounted {
 void mounted_init(struct mounted *m, const char *dir, const char *const *kv);
 /* open() and serve(): 0 or a negative errno. */
 int mounted_start(struct mounted *m);
+/* Both, on a folder that it makes. */
+int mounted_begin(struct mounted *m, const char *const *kv);
 void mounted_stop(struct mounted *m);
 /* Stops and frees; leaves nothing mounted and no folder. */
 void mounted_done(struct mounted *m);

@@ -37,18 +37,12 @@
 
 static struct mounted the;
 
-static int setup_with(const char *const *kv)
-{
-	mounted_init(&the, NULL, kv);
-	return mounted_start(&the);
-}
-
 static int setup(void **state)
 {
 	static const char *const kv[] = { "unmount-wait=1", NULL };
 
 	(void)state;
-	return setup_with(kv);
+	return mounted_begin(&the, kv);
 }
 
 static int setup_stopped(void **state)
@@ -65,7 +59,7 @@ static int setup_writeback(void **state)
 	static const char *const kv[] = { "writeback=true", NULL };
 
 	(void)state;
-	return setup_with(kv);
+	return mounted_begin(&the, kv);
 }
 
 static int teardown(void **state)
@@ -339,7 +333,7 @@ static unsigned long getattrs_of_two_stats(const char *timeout)
 	unsigned long before;
 	struct stat st;
 
-	assert_int_equal(setup_with(kv), 0);
+	assert_int_equal(mounted_begin(&the, kv), 0);
 	assert_int_equal(stat(the.dir, &st), 0);
 	before = atomic_load(&the.fs->n_getattr);
 	assert_int_equal(stat(the.dir, &st), 0);
@@ -361,7 +355,7 @@ static unsigned long lookups_of_nothing(const char *timeout)
 	const char *kv[] = { timeout, NULL };
 	unsigned long n;
 
-	assert_int_equal(setup_with(kv), 0);
+	assert_int_equal(mounted_begin(&the, kv), 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(access(mounted_path(&the, "none"), F_OK), -1);
 	n = atomic_load(&the.fs->n_lookup);

@@ -28,18 +28,12 @@
 
 static struct mounted the;
 
-static int setup_with(const char *const *kv)
-{
-	mounted_init(&the, NULL, kv);
-	return mounted_start(&the);
-}
-
 static int setup(void **state)
 {
 	static const char *const kv[] = { "threads=1", NULL };
 
 	(void)state;
-	return setup_with(kv);
+	return mounted_begin(&the, kv);
 }
 
 static int setup_writeback(void **state)
@@ -47,7 +41,7 @@ static int setup_writeback(void **state)
 	static const char *const kv[] = { "writeback=true", NULL };
 
 	(void)state;
-	return setup_with(kv);
+	return mounted_begin(&the, kv);
 }
 
 static int teardown(void **state)

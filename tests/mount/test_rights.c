@@ -53,8 +53,7 @@ static int setup(void **state)
 	static const char *const kv[] = { NULL };
 
 	(void)state;
-	mounted_init(&the, NULL, kv);
-	return mounted_start(&the);
+	return mounted_begin(&the, kv);
 }
 
 static int teardown(void **state)

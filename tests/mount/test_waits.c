@@ -30,8 +30,7 @@ static int setup(void **state)
 	static const char *const kv[] = { "unmount-wait=1", NULL };
 
 	(void)state;
-	mounted_init(&the, NULL, kv);
-	return mounted_start(&the);
+	return mounted_begin(&the, kv);
 }
 
 static int setup_writeback(void **state)
@@ -40,8 +39,7 @@ static int setup_writeback(void **state)
 					  NULL };
 
 	(void)state;
-	mounted_init(&the, NULL, kv);
-	return mounted_start(&the);
+	return mounted_begin(&the, kv);
 }
 
 static int teardown(void **state)
