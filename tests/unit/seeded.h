@@ -3,6 +3,8 @@
 #ifndef TESTS_UNIT_SEEDED_H
 #define TESTS_UNIT_SEEDED_H
 
+#include <base/hmap.h>
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +21,7 @@ static inline uint64_t seed_of_run(uint64_t usual)
 /* splitmix64 */
 static inline uint64_t rnd(uint64_t *s)
 {
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
+	return hash_u64(*s += 0x9e3779b97f4a7c15u);
 }
 
 #endif

@@ -4,6 +4,7 @@
  * and go.
  */
 #include "disklab.h"
+#include "seeded.h"
 
 #define GIB (1ull << 30)
 
@@ -140,11 +141,7 @@ struct truth {
 
 static uint64_t draw(struct truth *t)
 {
-	uint64_t z = t->x += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
+	return rnd(&t->x);
 }
 
 static void learn(struct truth *t, const struct disks *d, int r)
@@ -275,12 +272,9 @@ static void run_lives(uint64_t seed, uint32_t n_disks)
 
 static void no_session_forgets_an_epoch_in_force(void **state)
 {
-	const char *s = getenv("DYNFS_TEST_SEED");
-	uint64_t seed = s ? strtoull(s, NULL, 0) : 99;
+	uint64_t seed = seed_of_run(99);
 
 	(void)state;
-	print_message("seed %llu (DYNFS_TEST_SEED)\n",
-		      (unsigned long long)seed);
 	for (uint32_t i = 0; i < 60; ++i)
 		run_lives(seed + i, 3 + i % 4);
 }

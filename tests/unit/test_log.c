@@ -8,6 +8,7 @@
 #include <base/le.h>
 #include <meta/internal.h>
 
+#include "seeded.h"
 #include "simos.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -412,11 +413,9 @@ static uint64_t rng;
 
 static uint64_t dice(uint64_t n)
 {
-	uint64_t x = rng += 0x9e3779b97f4a7c15u;
+	uint64_t x = rnd(&rng);
 
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return n ? (x ^ x >> 31) % n : 0;
+	return n ? x % n : 0;
 }
 
 static void mutated_records_and_manifests_are_never_believed(void **state)

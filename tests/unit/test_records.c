@@ -3,6 +3,8 @@
  * Keys and records: what is put comes back, bounds hold, and damage is told
  * from data.  DYNFS_SEED repeats a run of the random part.
  */
+#include "seeded.h"
+
 #include <meta/keys.h>
 
 #include <errno.h>
@@ -399,11 +401,7 @@ static uint64_t rng;
 
 static uint64_t random_u64(void)
 {
-	uint64_t x = rng += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return x ^ x >> 31;
+	return rnd(&rng);
 }
 
 /* Every decoder on the same bytes; what passes must keep its promises. */
