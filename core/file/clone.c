@@ -33,8 +33,8 @@
 struct piece {
 	uint64_t at, to_at, len;
 	bool gap; /* a hole where to has nothing either */
-	struct slice
-	    s; /* in to's chunk; neither hole nor extent: to be copied */
+	/* in to's chunk; neither hole nor extent: to be copied */
+	struct slice s;
 };
 
 struct clone {
@@ -49,11 +49,13 @@ struct clone {
 	struct edit edit;                  /* of to */
 };
 
-static uint32_t clone_least(const struct files *f)
+/* Of a copy of len bytes, none is when that is all. */
+static uint32_t clone_least(const struct files *f, uint64_t len)
 {
 	uint32_t quarter = f->how.extent_bytes / 4;
+	uint32_t least = quarter < CLONE_PIECE ? quarter : CLONE_PIECE;
 
-	return quarter < CLONE_PIECE ? quarter : CLONE_PIECE;
+	return len < least ? UINT32_MAX : least;
 }
 
 /* from is only read. */
@@ -367,9 +369,7 @@ int file_copy_range(struct inode *from, uint64_t from_off, struct inode *to,
 	g->at = from_off;
 	g->to_at = to_off;
 	g->end = from_off + len;
-	/* none is, when that is all */
-	g->least = len < clone_least(from->files) ? UINT32_MAX
-						  : clone_least(from->files);
+	g->least = clone_least(from->files, len);
 	/* for the better only: what stays dirty is copied */
 	if (file_settle(from) < 0)
 		fail_clear();
