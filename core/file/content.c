@@ -128,30 +128,34 @@ int slice_put(struct inode *in, struct content *c, struct chunk *k,
 	return r;
 }
 
-static bool slice_fits(const struct slice_rec *rec, uint32_t chunk_bytes)
+/* All of a slice but its sequence and its bytes; *rec: as it is recorded. */
+static int slice_get(const void *value, size_t value_len, uint32_t chunk_bytes,
+		     struct slice_rec *rec, struct slice *s)
 {
-	return rec->length <= chunk_bytes &&
-	       rec->offset <= chunk_bytes - rec->length;
+	if (slice_rec_get(value, value_len, rec) < 0 ||
+	    rec->length > chunk_bytes ||
+	    rec->offset > chunk_bytes - rec->length)
+		return fail(-EUCLEAN, "a slice record is damaged");
+	s->kind = rec->kind;
+	s->off = rec->offset;
+	s->len = rec->length;
+	s->extent = rec->extent;
+	s->extent_off = rec->extent_offset;
+	return 0;
 }
 
 int row_get(const struct files *f, const void *key, size_t key_len,
 	    const void *value, size_t value_len, struct row *ret)
 {
 	struct slice_rec rec;
-	uint64_t ino, sequence;
+	uint64_t ino;
 
-	if (key_parse_slice(key, key_len, &ino, &ret->chunk, &sequence) < 0 ||
-	    slice_rec_get(value, value_len, &rec) < 0 ||
-	    !slice_fits(&rec, f->how.extent_bytes) ||
+	ret->s = (struct slice){ 0 };
+	if (key_parse_slice(key, key_len, &ino, &ret->chunk, &ret->s.sequence) <
+		0 ||
 	    ret->chunk > chunk_number(f, INT64_MAX))
-		return fail(-EUCLEAN, "a slice record is damaged");
-	ret->s = (struct slice){ .sequence = sequence,
-				 .kind = rec.kind,
-				 .off = rec.offset,
-				 .len = rec.length,
-				 .extent = rec.extent,
-				 .extent_off = rec.extent_offset };
-	return 0;
+		return fail(-EUCLEAN, "the key of a slice is damaged");
+	return slice_get(value, value_len, f->how.extent_bytes, &rec, &ret->s);
 }
 
 struct load {
@@ -167,19 +171,15 @@ static int load_slice(void *ctx, const void *key, size_t key_len,
 	struct slice s = { 0 };
 	struct slice_rec rec;
 	uint64_t ino, chunk;
+	int r;
 
 	if (key_parse_slice(key, key_len, &ino, &chunk, &s.sequence) < 0)
 		return fail(-EUCLEAN, "the key of a slice is damaged");
 	if (s.sequence < l->below)
 		return 0;
-	if (slice_rec_get(value, value_len, &rec) < 0 ||
-	    !slice_fits(&rec, l->chunk_bytes))
-		return fail(-EUCLEAN, "a slice record is damaged");
-	s.kind = rec.kind;
-	s.off = rec.offset;
-	s.len = rec.length;
-	s.extent = rec.extent;
-	s.extent_off = rec.extent_offset;
+	r = slice_get(value, value_len, l->chunk_bytes, &rec, &s);
+	if (r < 0)
+		return r;
 	if (s.kind == SLICE_INLINE) {
 		s.bytes = (uint8_t *)malloc(s.len ? s.len : 1);
 		if (!s.bytes)
