@@ -237,14 +237,9 @@ static int drain_batch(struct inode *in, struct content *c, struct rows *rows)
 		left = c->cut;
 		left.at = rows->next;
 	}
-	extent_drop_begin(f->how.extents);
-	(void)pthread_mutex_lock(&in->lock);
-	was = inode_before(in);
+	was = change_begin(in);
 	r = drain_commit(in, c, rows, &b);
-	if (r < 0)
-		inode_undo(in, &was);
-	(void)pthread_mutex_unlock(&in->lock);
-	extent_drop_end(f->how.extents, r >= 0);
+	change_end(in, &was, r);
 	if (r < 0)
 		return r;
 	cut_is(c, &left);

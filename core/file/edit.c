@@ -44,9 +44,7 @@ void edit_begin(struct edit *e, struct inode *in, struct content *c)
 {
 	*e = (struct edit){ .in = in, .c = c };
 	batch_init(&e->batch);
-	extent_drop_begin(in->files->how.extents);
-	(void)pthread_mutex_lock(&in->lock);
-	e->was = inode_before(in);
+	e->was = change_begin(in);
 }
 
 /* The runs that a range cuts are two; how many lie in it. */
@@ -141,10 +139,7 @@ int edit_end(struct edit *e, int r)
 		if (r >= 0)
 			r = meta_commit(in->files->how.meta, &e->batch, NULL);
 	}
-	if (r < 0)
-		inode_undo(in, &e->was);
-	(void)pthread_mutex_unlock(&in->lock);
-	extent_drop_end(in->files->how.extents, r >= 0);
+	change_end(in, &e->was, r);
 	edit_done(e, r >= 0);
 	batch_done(&e->batch);
 	return r;

@@ -396,6 +396,21 @@ void inode_undo(struct inode *in, const struct before *was)
 	in->dirty_attr = was->dirty_attr;
 }
 
+struct before change_begin(struct inode *in)
+{
+	extent_drop_begin(in->files->how.extents);
+	(void)pthread_mutex_lock(&in->lock);
+	return inode_before(in);
+}
+
+void change_end(struct inode *in, const struct before *was, int r)
+{
+	if (r < 0)
+		inode_undo(in, was);
+	(void)pthread_mutex_unlock(&in->lock);
+	extent_drop_end(in->files->how.extents, r >= 0);
+}
+
 void inode_attr(struct inode *in, struct dynfs_attr *ret)
 {
 	struct content *c = content_of(in);

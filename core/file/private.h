@@ -306,6 +306,13 @@ struct before {
 };
 struct before inode_before(const struct inode *in);
 void inode_undo(struct inode *in, const struct before *was);
+/*
+ * One batch that takes slices away: what they refer to is asked for, and lock
+ * is held, from the one until the other.  r: what became of the batch; when it
+ * is an error the inode is again as it was.
+ */
+struct before change_begin(struct inode *in);
+void change_end(struct inode *in, const struct before *was, int r);
 /* rec without counting; lock is held */
 void inode_put_record(struct inode *in, struct batch *b);
 struct dirty *inode_dirty(struct inode *in);

@@ -150,28 +150,22 @@ static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
 /* Everything of the cut that one batch holds; c->cut: what is left. */
 static int cut_commit(struct inode *in, struct content *c, const struct plan *p)
 {
-	struct files *f = in->files;
 	struct cut_left left = c->cut;
 	AUTOBATCH struct batch b;
 	struct before was;
 	int r;
 
 	batch_init(&b);
-	extent_drop_begin(f->how.extents);
-	(void)pthread_mutex_lock(&in->lock);
-	was = inode_before(in);
+	was = change_begin(in);
 	r = cut_batch(in, c, p, &left, &b);
 	if (r >= 0) {
 		size_set(in, c, p->size);
 		inode_record(in, &b);
-		r = meta_commit(f->how.meta, &b, NULL);
+		r = meta_commit(in->files->how.meta, &b, NULL);
 	}
-	if (r < 0)
-		inode_undo(in, &was);
-	(void)pthread_mutex_unlock(&in->lock);
+	change_end(in, &was, r);
 	if (r >= 0)
 		cut_is(c, &left);
-	extent_drop_end(f->how.extents, r >= 0);
 	return r;
 }
 
