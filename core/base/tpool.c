@@ -106,19 +106,28 @@ void tpool_free(struct tpool *p)
 	free(p);
 }
 
+/* Signals come without the lock: who wakes would only run into it. */
 void tpool_add(struct tpool *p, struct work *w)
 {
-	AUTOLOCK(&p->lock);
+	bool waiting;
+
+	(void)pthread_mutex_lock(&p->lock);
 	list_push(&p->queue, &w->link);
-	if (p->n_waiting)
+	waiting = p->n_waiting != 0;
+	(void)pthread_mutex_unlock(&p->lock);
+	if (waiting)
 		(void)pthread_cond_signal(&p->wake);
 }
 
 void tpool_add_list(struct tpool *p, struct list *works)
 {
-	AUTOLOCK(&p->lock);
+	bool waiting;
+
+	(void)pthread_mutex_lock(&p->lock);
 	list_splice(&p->queue, works);
-	if (p->n_waiting)
+	waiting = p->n_waiting != 0;
+	(void)pthread_mutex_unlock(&p->lock);
+	if (waiting)
 		(void)pthread_cond_broadcast(&p->wake);
 }
 
