@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Groups: batches join the open one, the commit thread closes and writes it,
- * callers wait for it.
+ * Groups: batches join the open one, whoever has the turn closes and writes
+ * it, callers wait for it.
  *
  * A request to sync does not close the group; it says that it should be
- * closed, and everybody who comes until the commit thread gets to it shares
- * the round.  One thread writes, so groups become durable in order by
- * themselves.
+ * closed, and everybody who comes until that is done shares the round.  Who
+ * asks while the commit thread sleeps takes the turn and writes the round
+ * itself: nobody has to be woken for it but those who write the logs.  Under
+ * load the commit thread is awake, and goes on from round to round.  One at a
+ * time has the turn, so groups become durable in order by themselves.
+ *
+ * The index is the commit thread's.  After the round of another it takes its
+ * time: what many syncs made durable goes into the index at once.
  *
  * An empty open group is never written, with one exception: when the pool
  * goes idle, or closes, and the last record is not confirmed by another, an
@@ -28,7 +33,10 @@
 
 #define HOUR_NS 3600000000000u
 
-/* The pool whose commit thread this is. */
+/* What others have made durable waits as long for the index, see REST_NAP. */
+#define NAP_NS 2000000u
+
+/* The pool whose turn this thread has. */
 static _Thread_local struct meta *committing;
 
 int group_new(struct meta *m, uint64_t number, struct group **ret)
@@ -77,7 +85,7 @@ void meta_fail(struct meta *m, int err, const char *why)
 		m->failed = -EROFS;
 	}
 	(void)pthread_cond_broadcast(&m->changed);
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 }
 
 /* lock is held.  The open group waits for its turn; there is a new one. */
@@ -131,7 +139,7 @@ int meta_admit(struct meta *m)
 	       m->pending_bytes >= m->limit) {
 		if (m->open->n_ops && m->want < m->open->number) {
 			m->want = m->open->number;
-			(void)pthread_cond_signal(&m->work);
+			commit_wake(m);
 		}
 		(void)pthread_cond_wait(&m->changed, &m->lock);
 	}
@@ -150,10 +158,10 @@ static int join(struct meta *m, const struct batch *b, struct list *nodes)
 	if (r)
 		return r;
 	overlay_insert(&m->overlay, nodes, m->open->number, &m->open->nodes);
-	/* the first sets the clock, the last is one too many */
-	if (m->open->n_ops == b->n_ops || !list_empty(&m->closed) ||
+	/* the first sets the clock, if it does not run, the last is too much */
+	if (m->rest == REST_LONG || !list_empty(&m->closed) ||
 	    group_len(m->open) >= m->how.group_bytes)
-		(void)pthread_cond_signal(&m->work);
+		commit_wake(m);
 	return 0;
 }
 
@@ -184,28 +192,6 @@ int meta_commit(struct meta *m, struct batch *b, uint64_t *ret_number)
 	return 0;
 }
 
-int meta_sync(struct meta *m, uint64_t number)
-{
-	AUTOLOCK(&m->lock);
-
-	if (!m->open)
-		return 0; /* read-only: there is nothing else */
-	if (number >= m->open->number) {
-		/* nothing in it: what was before it is meant */
-		if (!m->open->n_ops)
-			number = m->open->number - 1;
-		else
-			number = m->open->number;
-	}
-	if (m->want < number) {
-		m->want = number;
-		(void)pthread_cond_signal(&m->work);
-	}
-	while (m->durable < number && !m->failed && !m->abandon)
-		(void)pthread_cond_wait(&m->changed, &m->lock);
-	return m->durable >= number ? 0 : -EROFS;
-}
-
 uint64_t meta_open_number(struct meta *m)
 {
 	AUTOLOCK(&m->lock);
@@ -232,7 +218,7 @@ void meta_hurry(struct meta *m)
 	AUTOLOCK(&m->lock);
 
 	m->hurry = true;
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 }
 
 /* Last operations of the layers above, in a group that is closed. */
@@ -295,14 +281,39 @@ static bool is_due(struct meta *m, uint64_t now, uint64_t *ret_wait_ns)
 	return false;
 }
 
-/* lock is held.  At most a while, for the clock may be a simulated one. */
-static void wait_for_work(struct meta *m, uint64_t ns)
+/* lock is held.  Is anything durable that is not in the index? */
+static bool is_unapplied(const struct meta *m)
 {
+	return m->applied < m->durable && !m->failed;
+}
+
+/* lock is held */
+static bool apply_is_due(const struct meta *m, bool rested)
+{
+	return is_unapplied(m) &&
+	       (rested || m->stop || m->pending_bytes >= m->how.group_bytes);
+}
+
+/*
+ * lock is held.  At most a while, for the clock may be a simulated one; true
+ * when it has passed.
+ */
+static bool wait_for_work(struct meta *m, uint64_t ns)
+{
+	int r;
+
+	m->rest = ns == UINT64_MAX ? REST_LONG : REST_AGE;
+	if (is_unapplied(m) && ns > NAP_NS) {
+		m->rest = REST_NAP;
+		ns = NAP_NS;
+	}
 	if (ns == UINT64_MAX)
-		(void)pthread_cond_wait(&m->work, &m->lock);
+		r = pthread_cond_wait(&m->work, &m->lock);
 	else
-		(void)cond_wait_ns(&m->work, &m->lock,
-				   ns > HOUR_NS ? HOUR_NS : ns + 1000);
+		r = cond_wait_ns(&m->work, &m->lock,
+				 ns > HOUR_NS ? HOUR_NS : ns + 1000);
+	m->rest = REST_NOT;
+	return r == -ETIMEDOUT;
 }
 
 /* lock is held.  The next group to write; NULL: no memory for another. */
@@ -313,7 +324,36 @@ static struct group *take(struct meta *m)
 	return container_of(list_pop(&m->closed), struct group, link);
 }
 
-static int commit_one(struct meta *m, struct group *g)
+void commit_wake(struct meta *m)
+{
+	m->rest = REST_NOT;
+	(void)pthread_cond_signal(&m->work);
+}
+
+/* lock is held, the turn is free */
+static void turn_begin(struct meta *m)
+{
+	m->turn = true;
+	committing = m;
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+/* Takes the lock.  The commit thread looks after what is left. */
+static void turn_end(struct meta *m)
+{
+	uint64_t wait_ns;
+
+	(void)pthread_mutex_lock(&m->lock);
+	committing = NULL;
+	m->turn = false;
+	if (m->rest == REST_NOT || apply_is_due(m, false) ||
+	    (is_unapplied(m) && m->rest != REST_NAP) ||
+	    is_due(m, m->os->now_ns(m->os), &wait_ns))
+		commit_wake(m);
+}
+
+/* In the turn. */
+static int commit_group(struct meta *m, struct group *g)
 {
 	int r;
 
@@ -326,10 +366,8 @@ static int commit_one(struct meta *m, struct group *g)
 		(void)pthread_mutex_lock(&m->lock);
 		list_push(&m->lost, &g->link);
 		(void)pthread_mutex_unlock(&m->lock);
-		return r;
 	}
-	round_apply(m);
-	return 0;
+	return r;
 }
 
 bool commit_is_self(const struct meta *m)
@@ -341,17 +379,64 @@ int commit_now(struct meta *m)
 {
 	struct group *g;
 
-	committing = m;
 	(void)pthread_mutex_lock(&m->lock);
 	g = take(m);
+	turn_begin(m);
+	if (g && !commit_group(m, g))
+		round_apply(m);
+	turn_end(m);
 	(void)pthread_mutex_unlock(&m->lock);
-	if (g)
-		(void)commit_one(m, g);
-	committing = NULL;
 	return g ? m->failed : -ENOMEM;
 }
 
-/* lock is held, but not all the time.  What comes before groups; any? */
+/*
+ * lock is held, but not all the time.  While the commit thread sleeps and the
+ * open group is all there is to write, who waits for it does that; false: it
+ * is not so, or there is no memory.
+ */
+static bool commit_own(struct meta *m)
+{
+	struct group *g;
+	uint64_t wait_ns;
+
+	if (m->turn || m->rest == REST_NOT || !list_empty(&m->closed) ||
+	    !is_due(m, m->os->now_ns(m->os), &wait_ns))
+		return false;
+	g = take(m);
+	if (!g)
+		return false;
+	turn_begin(m);
+	(void)commit_group(m, g);
+	turn_end(m);
+	return true;
+}
+
+int meta_sync(struct meta *m, uint64_t number)
+{
+	AUTOLOCK(&m->lock);
+
+	if (!m->open)
+		return 0; /* read-only: there is nothing else */
+	if (number >= m->open->number) {
+		/* nothing in it: what was before it is meant */
+		if (!m->open->n_ops)
+			number = m->open->number - 1;
+		else
+			number = m->open->number;
+	}
+	if (m->want < number)
+		m->want = number;
+	while (m->durable < number && !m->failed && !m->abandon) {
+		if (commit_own(m))
+			continue;
+		if (!m->turn)
+			commit_wake(m);
+		(void)pthread_cond_wait(&m->changed, &m->lock);
+	}
+	return m->durable >= number ? 0 : -EROFS;
+}
+
+/* In the turn.  What comes before groups; any? */
 static bool chore(struct meta *m)
 {
 	int why = m->failed ? 0 : m->move;
@@ -360,7 +445,7 @@ static bool chore(struct meta *m)
 
 	if (!why && !joins && !leaves)
 		return false;
-	(void)pthread_mutex_unlock(&m->lock);
+	turn_begin(m);
 	if (joins)
 		join_finish(m);
 	else if (leaves)
@@ -368,37 +453,58 @@ static bool chore(struct meta *m)
 	else
 		(void)index_move(m,
 				 why); /* it says so, and goes on as it was */
-	(void)pthread_mutex_lock(&m->lock);
+	turn_end(m);
+	return true;
+}
+
+/*
+ * lock is held, but not all the time, the turn is free.  A step of what is due;
+ * false: nothing is, for as long.
+ */
+static bool commit_step(struct meta *m, bool rested, uint64_t *ret_wait_ns)
+{
+	struct group *g = NULL;
+	bool due;
+
+	*ret_wait_ns = UINT64_MAX;
+	if (chore(m))
+		return true;
+	if (m->failed)
+		return false;
+	due = is_due(m, m->os->now_ns(m->os), ret_wait_ns);
+	if (due && !(g = take(m))) {
+		*ret_wait_ns = 10000000;
+		return false;
+	}
+	if (!due && !apply_is_due(m, rested))
+		return false;
+	turn_begin(m);
+	if (!g || !commit_group(m, g))
+		round_apply(m);
+	turn_end(m);
 	return true;
 }
 
 void *commit_main(void *meta)
 {
 	struct meta *m = (struct meta *)meta;
+	bool rested = false;
 	uint64_t wait_ns;
 
-	committing = m;
 	(void)pthread_setname_np(pthread_self(), "meta-commit");
 	(void)pthread_mutex_lock(&m->lock);
-	while (!m->abandon) {
-		struct group *g = NULL;
-
-		if (chore(m))
+	while (m->turn || !m->abandon) {
+		if (m->turn) {
+			(void)pthread_cond_wait(&m->work, &m->lock);
 			continue;
-		wait_ns = UINT64_MAX;
-		if (!m->failed && is_due(m, m->os->now_ns(m->os), &wait_ns)) {
-			g = take(m);
-			wait_ns = 10000000;
-		} else if (m->stop) {
+		}
+		if (commit_step(m, rested, &wait_ns)) {
+			rested = false;
+			continue;
+		}
+		if (m->stop)
 			break;
-		}
-		if (!g) {
-			wait_for_work(m, wait_ns);
-			continue;
-		}
-		(void)pthread_mutex_unlock(&m->lock);
-		(void)commit_one(m, g);
-		(void)pthread_mutex_lock(&m->lock);
+		rested = wait_for_work(m, wait_ns);
 	}
 	(void)pthread_mutex_unlock(&m->lock);
 	return NULL;

@@ -344,7 +344,7 @@ bool index_repair(struct meta *m, int why)
 	(void)pthread_mutex_lock(&m->lock);
 	before = m->n_moves;
 	m->move = m->move ? m->move : why;
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 	while (m->n_moves == before && !m->failed && !m->stop)
 		(void)pthread_cond_wait(&m->changed, &m->lock);
 	ok = m->n_moves != before && !m->stuck;

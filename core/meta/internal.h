@@ -2,9 +2,11 @@
 /*
  * What the files of core/meta share.
  *
- * Threads.  The commit thread alone closes groups, writes them, changes the
- * set of log disks and feeds the index; the keeper makes checkpoints and
- * brings new log disks up to date.  Anybody commits, syncs and reads.
+ * Threads.  Who has the turn alone closes groups, writes them, changes the
+ * set of log disks and feeds the index: the commit thread, or for the first
+ * two a caller of meta_sync() that found it asleep.  The keeper makes
+ * checkpoints and brings new log disks up to date.  Anybody commits, syncs and
+ * reads.
  *
  * Locks, outer before inner: ckpt_lock, lock, overlay.lock; engine_lock is
  * innermost.  No lock is held across a call of a hook or of the system, but
@@ -25,6 +27,14 @@
 
 #define META_KEY_MAX   1024u
 #define META_VALUE_MAX (1u << 20)
+
+/* How the commit thread waits: nobody wakes it for what it sees in time. */
+enum rest {
+	REST_NOT,  /* it is awake, or woken, or waits for the turn */
+	REST_NAP,  /* a moment, then what is durable goes into the index */
+	REST_AGE,  /* until a group has its age */
+	REST_LONG, /* until it is woken */
+};
 
 /* Operations that become durable together. */
 struct group {
@@ -55,9 +65,11 @@ struct meta {
 	struct overlay overlay;
 
 	pthread_mutex_t lock;   /* what follows up to engine_lock */
-	pthread_cond_t work;    /* for the commit thread */
+	pthread_cond_t work;    /* for the commit thread, see commit_wake() */
 	pthread_cond_t changed; /* durable, failed, pending_bytes */
 	pthread_cond_t chores;  /* for the keeper */
+	enum rest rest;         /* the commit thread's */
+	bool turn;              /* somebody has it */
 	struct group *open;
 	struct list closed;  /* full before their turn, in order */
 	struct list written; /* not durable or not in the index yet */
@@ -79,7 +91,7 @@ struct meta {
 	const struct disk *leaving; /* takes no log any more, may be NULL */
 	bool leave;                 /* the commit thread is asked to leave it */
 	int left;                   /* how that went */
-	struct log_disk *logs[LOGS_MAX]; /* in sync; the commit thread's */
+	struct log_disk *logs[LOGS_MAX]; /* in sync; of the turn */
 	uint32_t n_logs;
 	struct log_disk *dead;    /* left the log; see logs_bury() */
 	struct log_disk *joining; /* up to joining_upto; the keeper's until
@@ -96,7 +108,7 @@ struct meta {
 	struct engine *engine;       /* NULL: the overlay is all */
 	unsigned n_old;              /* engines that were, and are in use */
 
-	/* the commit thread's */
+	/* of the turn */
 	uint8_t last_sum[SUM128_LEN]; /* of the last record written */
 	struct tpool *pool_io;
 	pthread_t committer, keeper;
@@ -116,10 +128,12 @@ void *commit_main(void *meta);
 bool commit_is_self(const struct meta *m);
 /* Write the open group, though it be empty, before there are threads. */
 int commit_now(struct meta *m);
+/* lock is held: there is something to do. */
+void commit_wake(struct meta *m);
 /* Nothing is answered any more; lock is not held. */
 void meta_fail(struct meta *m, int err, const char *why);
 
-/* round.c: making a group durable; of the commit thread */
+/* round.c: making a group durable; in the turn */
 int round_write(struct meta *m, struct group *g);
 void round_apply(struct meta *m);
 /* Take the logs that failed out of the in-sync set. */
@@ -167,11 +181,11 @@ int logs_choose(struct meta *m, struct log_disk **ret); /* NULL: none free */
 int logs_prepare(struct meta *m, struct log_disk *d);
 int logs_epoch(struct meta *m, const struct log_disk *also);
 bool logs_is_leaving(struct meta *m, const struct disk *k);
-/* Of the commit thread: leave m->leaving, and say so. */
+/* In the turn: leave m->leaving, and say so. */
 void logs_leave(struct meta *m);
 /* lock is held, or there are no threads.  It is in m->logs no more. */
 void logs_kill(struct meta *m, struct log_disk *d);
-/* Close and free those that left; not to be called by the commit thread. */
+/* Close and free those that left; not to be called in the turn. */
 void logs_bury(struct meta *m);
 
 /* snapshot.c; ckpt_lock is held.  also: one more disk to mirror to, or NULL */
@@ -179,7 +193,7 @@ int snapshot_make(struct meta *m, struct log_disk *also, struct ckpt *ret);
 
 /* keeper.c */
 void *keeper_main(void *meta);
-/* of the commit thread: the last step of a disk that joins the log */
+/* in the turn: the last step of a disk that joins the log */
 void join_finish(struct meta *m);
 
 #endif

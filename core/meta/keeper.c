@@ -111,7 +111,7 @@ static int join(struct meta *m, struct log_disk *d, uint64_t upto)
 	m->joining = d;
 	m->joining_upto = upto;
 	m->joining_done = false;
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 	while (!m->joining_done && !m->abandon)
 		(void)pthread_cond_wait(&m->changed, &m->lock);
 	if (!m->joining_done)

@@ -178,7 +178,7 @@ int meta_leave(struct meta *m, const struct disk *k)
 	(void)pthread_mutex_unlock(&m->ckpt_lock);
 	(void)pthread_mutex_lock(&m->lock);
 	m->leave = true;
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 	while (m->leave && !m->failed && !m->stop)
 		(void)pthread_cond_wait(&m->changed, &m->lock);
 	r = m->failed || m->leave ? -EROFS : m->left;

@@ -117,7 +117,7 @@ static void stop_committer(struct meta *m)
 {
 	(void)pthread_mutex_lock(&m->lock);
 	m->stop = true;
-	(void)pthread_cond_signal(&m->work);
+	commit_wake(m);
 	(void)pthread_cond_broadcast(&m->changed);
 	(void)pthread_mutex_unlock(&m->lock);
 	(void)pthread_join(m->committer, NULL);

@@ -64,9 +64,10 @@ int batch_next(struct rd *r, uint8_t *ret_kind, const void **ret_key,
 
 /*
  * What the layers above do at the turns of a group.  All are called from the
- * commit thread with no lock held, and may call gets and scans; only
- * sync_failed may commit.  A lock that a hook takes is never held across
- * meta_admit() or meta_sync(), which wait for that thread.
+ * commit thread, or in meta_sync(), one at a time, with no lock of this module
+ * held, and may call gets and scans; only sync_failed may commit.  A lock that
+ * a hook takes is never held across meta_admit() or meta_sync(), which wait for
+ * them.
  */
 struct meta_hooks {
 	void *ctx;
@@ -158,7 +159,7 @@ int meta_scan(struct meta *m, const void *from, size_t from_len, const void *to,
 /*
  * Before a batch is begun, with no lock held that a hook takes: waits while too
  * much is not durable yet.  -EROFS when nothing can be committed any more.  In
- * the commit thread it never waits.
+ * a hook it never waits.
  *
  * It does not reserve: what the threads that were let in then commit comes on
  * top of the limit, a batch or two each.  A long job asks before each step.

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,9 +29,8 @@ struct round {
 	struct group *g;
 	bool roll; /* the logs begin a new file */
 	uint64_t epoch;
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	unsigned n_left; /* by lock */
+	atomic_uint n_left;
+	sem_t done; /* posted by the last */
 };
 
 /* A log to write, or a store to sync. */
@@ -75,17 +75,14 @@ static void task_run(struct work *w)
 		t->result = -ENODEV;
 	else
 		t->result = disk_sync(t->disk, t->token);
-	(void)pthread_mutex_lock(&r->lock);
-	if (!--r->n_left)
-		(void)pthread_cond_signal(&r->done);
-	(void)pthread_mutex_unlock(&r->lock);
+	if (atomic_fetch_sub(&r->n_left, 1) == 1)
+		(void)sem_post(&r->done);
 }
 
 static void run_all(struct round *r, struct task *tasks, unsigned n)
 {
-	r->n_left = n;
-	(void)pthread_mutex_init(&r->lock, NULL);
-	(void)pthread_cond_init(&r->done, NULL);
+	atomic_store(&r->n_left, n);
+	(void)sem_init(&r->done, 0, 0);
 	/* the last one is ours: a thread less to wake */
 	for (unsigned i = 0; i < n; i++) {
 		tasks[i].round = r;
@@ -95,12 +92,9 @@ static void run_all(struct round *r, struct task *tasks, unsigned n)
 		else
 			task_run(&tasks[i].work);
 	}
-	(void)pthread_mutex_lock(&r->lock);
-	while (r->n_left)
-		(void)pthread_cond_wait(&r->done, &r->lock);
-	(void)pthread_mutex_unlock(&r->lock);
-	(void)pthread_cond_destroy(&r->done);
-	(void)pthread_mutex_destroy(&r->lock);
+	while (sem_wait(&r->done) && errno == EINTR)
+		;
+	(void)sem_destroy(&r->done);
 }
 
 /* Only whole files are cut: one must not outgrow what a checkpoint bounds. */
