@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MANY        3000
 #define FIRST_BYTES 64u /* of a list: its first entry, name and all */
 
 static DIR *open_dir(const char *path)
@@ -80,32 +79,35 @@ static void what_entries_say(void)
 
 static void many_names(void)
 {
-	static uint8_t seen[MANY];
+	int many = (int)options.entries;
+	uint8_t *seen = (uint8_t *)calloc((size_t)many, 1);
 	struct dirent *d;
 	int n = 0, dots = 0;
 	DIR *dir;
 
-	memset(seen, 0, sizeof(seen));
+	if (!seen)
+		die("no memory");
 	MAKE(MKDIR, "d", .a = 0755);
-	fill(MANY);
+	fill(many);
 	dir = open_dir("d");
 	while ((d = readdir(dir))) {
 		dots += is_dot(d);
 		if (is_dot(d))
 			continue;
 		n++;
-		seen[number_of(d) % MANY]++;
+		seen[number_of(d) % many]++;
 	}
-	check_is(MANY, n, "names that are listed");
+	check_is(many, n, "names that are listed");
 	check_is(2, dots, "dots that are listed");
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < many; i++)
 		if (seen[i] != 1)
 			check_is(1, seen[i], "how often f%05d is listed", i);
 	rewinddir(dir);
 	for (n = 0; readdir(dir); n++)
 		;
-	check_is(MANY + 2, n, "names after rewinddir");
+	check_is(many + 2, n, "names after rewinddir");
 	(void)closedir(dir);
+	free(seen);
 }
 
 /* From each place that was told, the same goes on. */
@@ -190,13 +192,13 @@ static void small_buffers(void)
 /* Who lists and deletes at once meets each once, and none is left. */
 static void delete_while_listing(void)
 {
+	int n = 0, many = (int)options.entries;
 	char path[300];
 	struct dirent *d;
-	int n = 0;
 	DIR *dir;
 
 	MAKE(MKDIR, "d", .a = 0755);
-	fill(MANY);
+	fill(many);
 	dir = open_dir("d");
 	while ((d = readdir(dir))) {
 		if (is_dot(d))
@@ -207,7 +209,7 @@ static void delete_while_listing(void)
 			check_that(false, "unlink %s: %m", path);
 	}
 	(void)closedir(dir);
-	check_is(MANY, n, "names that were met");
+	check_is(many, n, "names that were met");
 	STEP(READDIR, "d", .want = 2);
 	STEP(RMDIR, "d");
 }

@@ -12,12 +12,15 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define ONLY_MAX 64
+#define ONLY_MAX    64
+#define ENTRIES     3000u
+#define ENTRIES_MAX 10000000u
 
 static _Noreturn void usage(void)
 {
 	(void)fprintf(stderr, "usage: posixcheck DIR [--only GROUP[/CASE]]... "
-			      "[--readonly DIR] [--json] [-v]\n"
+			      "[--readonly DIR]\n"
+			      "                  [--entries N] [--json] [-v]\n"
 			      "       posixcheck --list\n");
 	exit(2);
 }
@@ -41,12 +44,23 @@ static int play(int argc, char **argv)
 	return -1;
 }
 
+static unsigned entries_of(const char *s)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	if (!n || *end || n > ENTRIES_MAX)
+		die("--entries wants 1 to %u, not \"%s\"", ENTRIES_MAX, s);
+	return (unsigned)n;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "list", no_argument, NULL, 'l' },
 		{ "only", required_argument, NULL, 'o' },
 		{ "readonly", required_argument, NULL, 'r' },
+		{ "entries", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ 0 },
@@ -56,15 +70,18 @@ int main(int argc, char **argv)
 	size_t n_only = 0;
 	int c = play(argc, argv);
 
+	options.entries = ENTRIES;
 	if (c >= 0)
 		_exit(c); /* a leak check at exit can not be with set-id */
-	while ((c = getopt_long(argc, argv, "lo:r:jv", longs, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "lo:r:n:jv", longs, NULL)) >= 0) {
 		if (c == 'l')
 			options.list = true;
 		else if (c == 'o' && n_only < ONLY_MAX)
 			only[n_only++] = optarg;
 		else if (c == 'r')
 			options.readonly = optarg;
+		else if (c == 'n')
+			options.entries = entries_of(optarg);
 		else if (c == 'j')
 			options.json = true;
 		else if (c == 'v')

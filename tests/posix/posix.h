@@ -175,6 +175,7 @@ bool after_untouched(const struct step *s);
 
 struct options {
 	bool verbose, json, list;
+	unsigned entries;     /* of a large directory */
 	bool is_fuse;         /* the folder is a FUSE mount's */
 	const char *exe;      /* this program */
 	const char *readonly; /* a folder of a read-only mount, or NULL */
