@@ -30,10 +30,10 @@ struct node_spec {
 	uint32_t mode;
 };
 
-/* What it takes from its parent and its birth. */
-static void node_fill(const struct op *op, struct inode_rec *rec,
-		      const struct inode *dir)
+int node_fill(struct op *op, struct inode *in, struct inode *dir,
+	      uint32_t umask)
 {
+	struct inode_rec *rec = op_change(op, in);
 	bool is_dir = S_ISDIR(rec->mode);
 
 	rec->flags = INODE_PLAIN;
@@ -50,6 +50,8 @@ static void node_fill(const struct op *op, struct inode_rec *rec,
 	rec->mtime = op->now;
 	rec->ctime = op->now;
 	rec->btime = op->now;
+	in->disk_size = rec->size;
+	return acl_inherit(op, dir, in, umask);
 }
 
 /* Both are locked. */
@@ -66,11 +68,9 @@ static int node_enter(struct op *op, struct inode *dir, struct inode *in,
 		return r;
 	if (s.found)
 		return -EEXIST;
-	node_fill(op, op_change(op, in), dir);
-	r = acl_inherit(op, dir, in, spec->who->umask);
+	r = node_fill(op, in, dir, spec->who->umask);
 	if (r < 0)
 		return r;
-	in->disk_size = in->rec.size;
 	if (S_ISDIR(in->rec.mode))
 		op_change(op, dir)->nlink++;
 	(void)op_change_names(op, dir);

@@ -95,7 +95,7 @@ static inline void cleanup_inode(struct inode **in)
 
 /* ---- operations: tree.c ---------------------------------------------- */
 
-#define OP_INODES 4u
+#define OP_INODES 5u
 #define OP_TRIES  1000 /* another thread was faster */
 
 /* One change of the name space: locks, the batch, and the way back. */
@@ -167,6 +167,15 @@ int name_drop(struct tree *t, struct batch *b, uint64_t parent, uint64_t cookie,
 	      uint64_t ino);
 /* -ENOTEMPTY when it holds a name. */
 int name_none(struct tree *t, uint64_t dir);
+
+/* ---- new inodes, shared with rename: create.c -------------------------- */
+
+/*
+ * What a new inode takes from its directory and its birth.  In the op, both
+ * are locked.
+ */
+int node_fill(struct op *op, struct inode *in, struct inode *dir,
+	      uint32_t umask);
 
 /* ---- removal, shared with rename: remove.c ---------------------------- */
 
@@ -243,7 +252,8 @@ void view_fsync(void *ctx, uint64_t ino, struct dynfs_file *file, int data_only,
 int view_unlink(void *ctx, uint64_t parent, const char *name);
 int view_rmdir(void *ctx, uint64_t parent, const char *name);
 int view_rename(void *ctx, uint64_t parent, const char *name,
-		uint64_t new_parent, const char *new_name, uint32_t flags);
+		uint64_t new_parent, const char *new_name, uint32_t flags,
+		const struct dynfs_caller *who);
 int view_readdir(void *ctx, uint64_t ino, uint64_t cursor, int plus,
 		 int (*each)(void *each_ctx, const struct dynfs_dirent *entry),
 		 void *each_ctx);

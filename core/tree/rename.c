@@ -2,9 +2,9 @@
 /*
  * rename: move, replace, exchange.
  *
- * Up to four inodes change together: both directories, what moves, and what
- * is replaced or exchanged.  They are found first, then locked, then both
- * names are looked at again.
+ * Up to five inodes change together: both directories, what moves, what is
+ * replaced or exchanged, and what stays behind.  They are found first, then
+ * locked, then both names are looked at again.
  *
  * Directories change their parent only under rename_lock, so while it is held
  * the way from any directory to the root stands still, and a directory can be
@@ -14,6 +14,9 @@
  * Bytes of the moving file that are not in slices yet are settled before:
  * programs write a new file and rename it over the old one, and after a crash
  * there must be the old content or the new, not an empty file.
+ *
+ * Overlay mounts leave a whiteout where a name was, which hides that of the
+ * layer below: a character device 0:0, made in the same operation.
  */
 #include <tree/private.h>
 
@@ -31,6 +34,8 @@ struct move {
 	uint32_t flags;
 	struct inode *in;     /* what moves */
 	struct inode *victim; /* what has the new name, or NULL */
+	struct inode *white;  /* what gets the old name, or NULL */
+	const struct dynfs_caller *who;
 	struct slot from_slot, to_slot;
 	uint64_t from_names, to_names; /* before the slots were found */
 };
@@ -131,6 +136,13 @@ static bool same_chain(const struct move *m, const struct slot *a,
 	return m->from_dir == m->to_dir && a->cookie >> 8 == b->cookie >> 8;
 }
 
+static int leave_white(struct op *op, const struct move *m,
+		       const struct slot *from)
+{
+	name_replace(op, m->from_dir, from, m->from, m->white);
+	return node_fill(op, m->white, m->from_dir, m->who->umask);
+}
+
 static int do_move(struct op *op, const struct move *m, const struct slot *from,
 		   const struct slot *to)
 {
@@ -140,7 +152,7 @@ static int do_move(struct op *op, const struct move *m, const struct slot *from,
 		name_replace(op, m->to_dir, to, m->to, m->in);
 		node_unlink(op, m->victim);
 		change_parent(op, m->victim, m->to_dir, NULL);
-	} else if (same_chain(m, from, to)) {
+	} else if (!m->white && same_chain(m, from, to)) {
 		/* one batch can not see its own gap: stay in the place */
 		name_replace(op, m->from_dir, from, m->to, m->in);
 		moved(op, m->in, m->from_dir, m->to_dir);
@@ -149,8 +161,11 @@ static int do_move(struct op *op, const struct move *m, const struct slot *from,
 		name_put(&op->batch, m->to_dir->ino, to->cookie, m->to,
 			 m->in->ino, m->in->rec.mode);
 	}
-	r = name_drop(m->t, &op->batch, m->from_dir->ino, from->cookie,
-		      m->in->ino);
+	if (m->white)
+		r = leave_white(op, m, from);
+	else
+		r = name_drop(m->t, &op->batch, m->from_dir->ino, from->cookie,
+			      m->in->ino);
 	moved(op, m->in, m->from_dir, m->to_dir);
 	return r;
 }
@@ -189,10 +204,11 @@ static int move_locked(struct op *op, struct move *m)
 
 static int move_try(struct move *m)
 {
-	struct inode *all[] = { m->from_dir, m->to_dir, m->in, m->victim };
+	struct inode *all[] = { m->from_dir, m->to_dir, m->in, m->victim,
+				m->white };
 	AUTOOP struct op op;
 
-	op_begin(&op, m->t, all, 4);
+	op_begin(&op, m->t, all, 5);
 	return move_locked(&op, m);
 }
 
@@ -278,14 +294,28 @@ static int dir_alive(struct inode *dir)
 	return dir_check(dir);
 }
 
+static int white_new(struct move *m, struct inode **ret)
+{
+	struct inode_rec rec = { .mode = S_IFCHR,
+				 .uid = m->who->uid,
+				 .gid = m->who->gid };
+	int r = tree_room_check(m->t);
+
+	return r ? r : inode_new(m->t->files, &rec, ret);
+}
+
 static int move_names(struct move *m)
 {
+	AUTOINODE struct inode *white = NULL;
 	int r = dir_alive(m->from_dir);
 
 	if (!r)
 		r = dir_alive(m->to_dir);
+	if (!r && (m->flags & DYNFS_RENAME_WHITEOUT))
+		r = white_new(m, &white);
 	if (r < 0)
 		return r;
+	m->white = white;
 	for (int i = 0; i < OP_TRIES; i++) {
 		r = move_once(m);
 		if (r != -EAGAIN)
@@ -294,12 +324,23 @@ static int move_names(struct move *m)
 	return -EUCLEAN;
 }
 
-int view_rename(void *ctx, uint64_t parent, const char *name,
-		uint64_t new_parent, const char *new_name, uint32_t flags)
+/* Of the system call: an exchange leaves nothing free, and replaces. */
+static bool flags_fit(uint32_t flags)
 {
-	struct move m = {
-		.t = ctx, .from = name, .to = new_name, .flags = flags
-	};
+	if (flags & DYNFS_RENAME_EXCHANGE)
+		return flags == DYNFS_RENAME_EXCHANGE;
+	return !(flags & ~(DYNFS_RENAME_NOREPLACE | DYNFS_RENAME_WHITEOUT));
+}
+
+int view_rename(void *ctx, uint64_t parent, const char *name,
+		uint64_t new_parent, const char *new_name, uint32_t flags,
+		const struct dynfs_caller *who)
+{
+	struct move m = { .t = ctx,
+			  .from = name,
+			  .to = new_name,
+			  .flags = flags,
+			  .who = who };
 	AUTOINODE struct inode *from = NULL;
 	AUTOINODE struct inode *to = NULL;
 	int r = tree_admit(m.t);
@@ -312,8 +353,7 @@ int view_rename(void *ctx, uint64_t parent, const char *name,
 		return r;
 	if (name_is_dot(name) || name_is_dot(new_name))
 		return -EBUSY;
-	if ((flags & ~(DYNFS_RENAME_NOREPLACE | DYNFS_RENAME_EXCHANGE)) ||
-	    flags == (DYNFS_RENAME_NOREPLACE | DYNFS_RENAME_EXCHANGE))
+	if (!flags_fit(flags) || (flags & DYNFS_RENAME_WHITEOUT && !who))
 		return -EINVAL;
 	r = inode_get(m.t->files, parent, &from);
 	if (!r)

@@ -212,12 +212,13 @@ static int fake_rmdir(void *ctx, uint64_t parent, const char *name)
 
 static int fake_rename(void *ctx, uint64_t parent, const char *name,
 		       uint64_t new_parent, const char *new_name,
-		       uint32_t flags)
+		       uint32_t flags, const struct dynfs_caller *who)
 {
 	struct fakefs *f = fake_in(ctx);
 	struct fake_node *n = fakefs_find(f, parent, name);
 	struct fake_node *old = fakefs_find(f, new_parent, new_name);
 
+	(void)who;
 	if (!n || ((flags & DYNFS_RENAME_EXCHANGE) && !old))
 		return fake_out(f, -ENOENT);
 	if (old && (flags & DYNFS_RENAME_NOREPLACE))

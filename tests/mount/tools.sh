@@ -11,6 +11,33 @@ have() {
 	return 1
 }
 
+at_exit() {
+	umount "$work/overlay" 2>/dev/null || :
+}
+
+overlay_mount() {
+	local all=lowerdir=$mnt/ov/lower,upperdir=$mnt/ov/upper
+
+	mount -t overlay overlay -o "$all,workdir=$mnt/ov/work" \
+		"$work/overlay" || die "overlay: it can not be mounted"
+}
+
+# Names, types and content.
+tree_sum() {
+	(
+		cd "$1"
+		find . -printf '%P %y\n' | sort
+		find . -type f -print0 | sort -z | xargs -0 cksum
+	) | cksum
+}
+
+overlay=
+if grep -qw overlay /proc/filesystems || modprobe -q overlay; then
+	overlay=yes
+else
+	say "without overlay, which the kernel does not have"
+fi
+
 pool_new tools
 pool_start tools
 mnt=$work/tools.mnt
@@ -74,6 +101,26 @@ if have tar; then
 		die "tar: the holes were filled"
 fi
 
+if [ -n "$overlay" ]; then
+	say "overlay: changes over a tree that stays as it is"
+	mkdir -p "$mnt/ov/"{lower,upper,work} "$work/overlay"
+	cp -r $src "$mnt/ov/lower/"
+	overlay_mount
+	(
+		cd "$work/overlay/linux"
+		echo more >>fuse.h
+		mv fuse.h moved.h
+		rm fs.h
+		rm -r can
+		mkdir can
+		echo new >can/new.h
+	)
+	sum=$(tree_sum "$work/overlay")
+	umount "$work/overlay"
+	[ -c "$mnt/ov/upper/linux/fs.h" ] || die "overlay: no whiteout"
+	diff -r $src "$mnt/ov/lower/linux" || die "overlay: the tree changed"
+fi
+
 if have rsync; then
 	say "rsync: a tree, then only what has changed"
 	rsync -aHAX $src/ "$mnt/copy/"
@@ -116,6 +163,11 @@ fi
 if have tar; then
 	tar -C "$mnt" -df "$mnt/odd.tar" || die "tar: differs"
 	same "$work/odd" "$mnt/odd"
+fi
+if [ -n "$overlay" ]; then
+	overlay_mount
+	[ "$(tree_sum "$work/overlay")" = "$sum" ] || die "overlay: differs"
+	umount "$work/overlay"
 fi
 if have rsync; then
 	same $src "$mnt/copy"

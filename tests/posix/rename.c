@@ -140,6 +140,47 @@ static const struct step flags[] = {
 	{ 0 }
 };
 
+/* What overlay mounts leave where a name was. */
+static const struct step whiteout[] = {
+	{ FILL, "a", "one" },
+	{ MKDIR, "d", .a = 0755 },
+	{ FILL, "d/x", "two" },
+	{ RENAMEAT2, "a", "b", .flags = RENAME_WHITEOUT,
+	  .after = "b:text=one b:ctime+ a:type=c a:mode=0 a:rdev=0 a:nlink=1 "
+		   "a:uid=0 a:gid=0 .:mtime+ .:ctime+" },
+	{ OPEN, "a", .a = O_RDONLY, .want = -ENXIO },
+	{ RENAMEAT2, "b", "d/x", .flags = RENAME_WHITEOUT,
+	  .after = "d/x:text=one b:type=c d:mtime+ .:mtime+" },
+	{ RENAMEAT2, "d", "e", .flags = RENAME_WHITEOUT,
+	  .after = "e:type=d e/x:text=one d:type=c .:nlink=3 e/..:ino=." },
+	{ MKDIR, "o", .a = 0755 },
+	{ RENAMEAT2, "e", "o/e", .flags = RENAME_WHITEOUT,
+	  .after = "o/e/x:text=one e:type=c .:nlink=3 o:nlink=3 "
+		   "o/e/..:ino=o" },
+	{ RENAMEAT2, "o/e/x", "o/e/x", .flags = RENAME_WHITEOUT,
+	  .after = "o/e/x:same" },
+	{ LINK, "o/e/x", "o/y" },
+	{ RENAMEAT2, "o/e/x", "o/y", .flags = RENAME_WHITEOUT,
+	  .after = "o/e/x:text=one o/y:text=one o/y:nlink=2" },
+	{ RENAMEAT2, "none", "b", .flags = RENAME_WHITEOUT, .want = -ENOENT },
+	{ RENAMEAT2, "o/y", "a", .flags = RENAME_WHITEOUT | RENAME_NOREPLACE,
+	  .want = -EEXIST, .after = "o/y:text=one a:type=c" },
+	{ RENAMEAT2, "o/y", "z", .flags = RENAME_WHITEOUT | RENAME_NOREPLACE,
+	  .after = "z:text=one o/y:type=c" },
+	/* over one, and one itself */
+	{ RENAMEAT2, "z", "a", .flags = RENAME_WHITEOUT,
+	  .after = "a:text=one z:type=c" },
+	{ RENAMEAT2, "z", "y", .flags = RENAME_WHITEOUT,
+	  .after = "y:type=c y:rdev=0 z:type=c" },
+	{ MKDIR, "own", .a = 0755 },
+	{ CHOWN, "own", .a = UID_A, .b = GID_A },
+	{ CHMOD, "own", .a = 02755 },
+	{ FILL, "own/f", "x" },
+	{ RENAMEAT2, "own/f", "own/g", .flags = RENAME_WHITEOUT,
+	  .after = "own/f:type=c own/f:uid=0 own/f:gid=65534" },
+	{ 0 }
+};
+
 static const struct step permission[] = {
 	{ MKDIR, "a", .a = 0755 },
 	{ CHOWN, "a", .a = UID_A, .b = GID_A },
@@ -196,7 +237,7 @@ static const struct step open_files[] = {
 };
 
 static const struct test_case cases[] = {
-	TABLE(basics),     TABLE(folders),    TABLE(flags),
+	TABLE(basics),     TABLE(folders),    TABLE(flags), TABLE(whiteout),
 	TABLE(permission), TABLE(open_files), { 0 },
 };
 const struct check_group group_rename = { "rename", cases };

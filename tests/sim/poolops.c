@@ -157,7 +157,7 @@ static void do_rename(struct actor *a)
 	if (!may_replace(a, &from, over, dir))
 		return;
 	r = fs->rename(fs->ctx, ino_of(a, from.parent), from.name,
-		       ino_of(a, dir), name, 0);
+		       ino_of(a, dir), name, 0, NULL);
 	(void)answered(a, r, "rename");
 	if (over)
 		pm_remove(a->m, over);
@@ -184,7 +184,8 @@ static void do_exchange(struct actor *a)
 	    pm_is_below(a->m, x->parent, y->node))
 		return;
 	r = fs->rename(fs->ctx, ino_of(a, x->parent), x->name,
-		       ino_of(a, y->parent), y->name, DYNFS_RENAME_EXCHANGE);
+		       ino_of(a, y->parent), y->name, DYNFS_RENAME_EXCHANGE,
+		       NULL);
 	(void)answered(a, r, "exchange");
 	node = x->node;
 	x->node = y->node;

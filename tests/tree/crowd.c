@@ -191,7 +191,7 @@ static void step(struct member *m)
 	case 4:
 		to = any_dir(m);
 		r = fs->rename(fs->ctx, dir, name, to, other,
-			       (uint32_t)pick(m, 3));
+			       (uint32_t)pick(m, 3), NULL);
 		leave(m, to);
 		break;
 	case 5:

@@ -229,11 +229,27 @@ static void step_remove(struct driver *d)
 	d->n_done += !want;
 }
 
+/* Where the name was is a whiteout. */
+static void left(struct driver *d, struct node *dir, const char *name,
+		 const struct dynfs_caller *who)
+{
+	struct node *in = NULL;
+	struct dynfs_attr a;
+	int r = model_make(&d->m, dir, name, S_IFCHR, 0, NULL, who, &in);
+
+	made(d, r, d->fs->lookup(d->fs->ctx, dir->ino, name, &a), in, &a);
+	assert_int_equal(a.rdev, 0);
+}
+
 static void step_rename(struct driver *d)
 {
 	struct node *from = any_dir(d);
 	struct node *to = below(d, 2) ? from : any_dir(d);
-	uint32_t flags = below(d, 4) ? 0 : (uint32_t)below(d, 3);
+	static const uint32_t some[] = { 0, DYNFS_RENAME_NOREPLACE,
+					 DYNFS_RENAME_EXCHANGE,
+					 DYNFS_RENAME_WHITEOUT };
+	uint32_t flags = below(d, 4) ? 0 : some[below(d, 4)];
+	struct dynfs_caller who = any_caller(d);
 	char name[300], new_name[300];
 	int want;
 
@@ -241,8 +257,11 @@ static void step_rename(struct driver *d)
 	any_name(d, new_name);
 	want = model_rename(from, name, to, new_name, flags);
 	assert_int_equal(want, d->fs->rename(d->fs->ctx, from->ino, name,
-					     to->ino, new_name, flags));
+					     to->ino, new_name, flags, &who));
 	d->n_done += !want;
+	/* two names of one file stay as they are */
+	if (!want && (flags & DYNFS_RENAME_WHITEOUT) && !model_find(from, name))
+		left(d, from, name, &who);
 }
 
 static void step_lookup(struct driver *d)

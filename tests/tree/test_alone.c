@@ -197,11 +197,11 @@ static int try_one(struct world *w, int which)
 	case 5:
 		return fs->rmdir(fs->ctx, 1, "empty");
 	case 6:
-		return fs->rename(fs->ctx, 1, "empty", dir, "moved", 0);
+		return fs->rename(fs->ctx, 1, "empty", dir, "moved", 0, NULL);
 	case 7:
-		return fs->rename(fs->ctx, 1, "file", 1, "other", 0);
+		return fs->rename(fs->ctx, 1, "file", 1, "other", 0, NULL);
 	case 8:
-		return fs->rename(fs->ctx, 1, "file", 1, "empty", 2);
+		return fs->rename(fs->ctx, 1, "file", 1, "empty", 2, NULL);
 	case 9:
 		return fs->setattr(fs->ctx, file, 3, &in, &a);
 	case 10:

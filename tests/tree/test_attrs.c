@@ -536,10 +536,11 @@ static void a_policy_is_set_by_name_and_inherited_at_birth(void **state)
 	says(w, file, POLICY ".effective", "one");
 	assert_int_equal(ask(w, file, POLICY), -ENODATA);
 	/* not by a move, in neither direction */
-	assert_int_equal(w->fs->rename(w->fs->ctx, 1, "old", sub, "old", 0), 0);
+	assert_int_equal(
+	    w->fs->rename(w->fs->ctx, 1, "old", sub, "old", 0, NULL), 0);
 	says(w, old, POLICY ".effective", "two");
-	assert_int_equal(w->fs->rename(w->fs->ctx, sub, "file", 1, "file", 0),
-			 0);
+	assert_int_equal(
+	    w->fs->rename(w->fs->ctx, sub, "file", 1, "file", 0, NULL), 0);
 	double_evict(w->files);
 	says(w, file, POLICY ".effective", "one");
 	/* and not by a later change above */

@@ -99,9 +99,10 @@ static void settling_is_asked_for_where_files_could_end_up_empty(void **state)
 
 	make(w, 1, "file", S_IFREG | 0644);
 	make(w, 1, "new", S_IFREG | 0644);
-	assert_int_equal(fs->rename(fs->ctx, 1, "new", 1, "newer", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "new", 1, "newer", 0, NULL), 0);
 	assert_int_equal(double_settled(w->files), 0);
-	assert_int_equal(fs->rename(fs->ctx, 1, "newer", 1, "file", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "newer", 1, "file", 0, NULL),
+			 0);
 	assert_int_equal(double_settled(w->files), 1);
 	file = make(w, 1, "other", S_IFREG | 0644);
 	open = opened(w, file, O_WRONLY);
@@ -295,17 +296,18 @@ static void a_directory_can_not_move_below_itself(void **state)
 	uint64_t b = make(w, a, "b", S_IFDIR | 0755);
 	uint64_t c = make(w, b, "c", S_IFDIR | 0755);
 
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", c, "x", 0), -EINVAL);
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", a, "x", 0), -EINVAL);
-	assert_int_equal(fs->rename(fs->ctx, b, "c", 1, "a", 0), -ENOTEMPTY);
-	assert_int_equal(fs->rename(fs->ctx, b, "c", 1, "a", 2), -EINVAL);
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "a", 0), 0);
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "b", 3), -EINVAL);
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "b", 4), -EINVAL);
-	assert_int_equal(fs->rename(fs->ctx, a, "b", 1, "b", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", c, "x", 0, NULL), -EINVAL);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", a, "x", 0, NULL), -EINVAL);
+	assert_int_equal(fs->rename(fs->ctx, b, "c", 1, "a", 0, NULL),
+			 -ENOTEMPTY);
+	assert_int_equal(fs->rename(fs->ctx, b, "c", 1, "a", 2, NULL), -EINVAL);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "a", 0, NULL), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "b", 3, NULL), -EINVAL);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", 1, "b", 4, NULL), -EINVAL);
+	assert_int_equal(fs->rename(fs->ctx, a, "b", 1, "b", 0, NULL), 0);
 	assert_int_equal(attr_of(w, 1).nlink, 4);
 	assert_int_equal(attr_of(w, a).nlink, 2);
-	assert_int_equal(fs->rename(fs->ctx, 1, "a", c, "a", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "a", c, "a", 0, NULL), 0);
 	assert_int_equal(attr_of(w, 1).nlink, 3);
 }
 
@@ -350,7 +352,8 @@ static void a_full_pool_makes_nothing_new_but_deletes(void **state)
 	assert_int_equal(fs->statfs(fs->ctx, &s), 0);
 	assert_int_equal(s.avail_bytes, 0);
 	assert_int_equal(s.free_bytes, 1 << 20);
-	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "moved", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "moved", 0, NULL),
+			 0);
 	assert_int_equal(fs->unlink(fs->ctx, 1, "moved"), 0);
 	double_room(UINT64_C(1) << 40, UINT64_C(1) << 39);
 	double_advance(w->files, 1);
@@ -372,7 +375,8 @@ static void a_read_only_tree_changes_nothing(void **state)
 			 -EROFS);
 	assert_int_equal(fs->unlink(fs->ctx, 1, "file"), -EROFS);
 	assert_int_equal(fs->rmdir(fs->ctx, 1, "file"), -EROFS);
-	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "x", 0), -EROFS);
+	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "x", 0, NULL),
+			 -EROFS);
 	assert_int_equal(fs->link(fs->ctx, file, 1, "x", &a), -EROFS);
 	assert_int_equal(fs->setattr(fs->ctx, file, 1, &set, &a), -EROFS);
 	assert_int_equal(

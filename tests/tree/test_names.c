@@ -19,7 +19,7 @@
 static int rename_to(struct world *w, uint64_t from, const char *name,
 		     uint64_t to, const char *new_name, uint32_t flags)
 {
-	return w->fs->rename(w->fs->ctx, from, name, to, new_name, flags);
+	return w->fs->rename(w->fs->ctx, from, name, to, new_name, flags, NULL);
 }
 
 /* ---- times ------------------------------------------------------------- */
@@ -211,6 +211,39 @@ static void a_full_chain_is_enospc_and_nothing_breaks(void **state)
 	assert_int_equal(double_keys(w->meta, 'D'), 0);
 }
 
+/* Also where all names share one place in the order. */
+static void a_whiteout_stays_where_the_name_was(void **state)
+{
+	const struct dynfs_caller who = { .uid = 7, .gid = 8 };
+	struct world *w = *state;
+	const struct dynfs_fs_view *fs = w->fs;
+	struct dynfs_attr a;
+	uint64_t file;
+
+	w->tree->hash = one_hash;
+	file = make(w, 1, "a", S_IFREG | 0644);
+	make(w, 1, "b", S_IFREG | 0644);
+	assert_int_equal(
+	    fs->rename(fs->ctx, 1, "a", 1, "c", DYNFS_RENAME_WHITEOUT, &who),
+	    0);
+	assert_int_equal(fs->lookup(fs->ctx, 1, "c", &a), 0);
+	assert_int_equal(a.ino, file);
+	fs->forget(fs->ctx, a.ino, 1);
+	assert_int_equal(fs->lookup(fs->ctx, 1, "a", &a), 0);
+	assert_int_equal(a.mode, S_IFCHR);
+	assert_int_equal(a.rdev, 0);
+	assert_int_equal(a.uid, 7);
+	assert_int_equal(a.gid, 8);
+	fs->forget(fs->ctx, a.ino, 1);
+	assert_int_equal(rename_to(w, 1, "c", 1, "d", DYNFS_RENAME_WHITEOUT),
+			 -EINVAL);
+	assert_int_equal(fs->unlink(fs->ctx, 1, "a"), 0);
+	assert_int_equal(fs->unlink(fs->ctx, 1, "b"), 0);
+	assert_int_equal(fs->unlink(fs->ctx, 1, "c"), 0);
+	assert_int_equal(double_keys(w->meta, 'D'), 0);
+	assert_int_equal(double_keys(w->meta, 'P'), 0);
+}
+
 struct some {
 	char names[8][16];
 	unsigned n, want;
@@ -372,6 +405,7 @@ int main(void)
 		WITH_WORLD(access_time_moves_once_a_day_or_after_a_change),
 		WITH_WORLD(a_dead_entry_stays_while_a_higher_one_lives),
 		WITH_WORLD(a_full_chain_is_enospc_and_nothing_breaks),
+		WITH_WORLD(a_whiteout_stays_where_the_name_was),
 		WITH_WORLD(a_listing_is_stable_while_names_come_and_go),
 		WITH_WORLD(readdirplus_counts_a_lookup_for_each_entry_taken),
 		WITH_WORLD(paths_lead_to_inodes_and_back),

@@ -194,7 +194,7 @@ static void save(const struct dynfs_fs_view *fs, unsigned version)
 	fs->flush(fs->ctx, file, &call);
 	assert_int_equal(r, 0);
 	fs->release(fs->ctx, file);
-	assert_int_equal(fs->rename(fs->ctx, 1, "new", 1, "file", 0), 0);
+	assert_int_equal(fs->rename(fs->ctx, 1, "new", 1, "file", 0, NULL), 0);
 	fs->forget(fs->ctx, a.ino, 1);
 	free(data);
 }

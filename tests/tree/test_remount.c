@@ -111,7 +111,8 @@ static void every_change_is_refused(const struct dynfs_fs_view *fs,
 	assert_int_equal(fs->mkdir(fs->ctx, 1, "n", 0700, &who, &a), -EROFS);
 	assert_int_equal(fs->symlink(fs->ctx, 1, "n", "x", &who, &a), -EROFS);
 	assert_int_equal(fs->link(fs->ctx, ino, 1, "n", &a), -EROFS);
-	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "n", 0), -EROFS);
+	assert_int_equal(fs->rename(fs->ctx, 1, "file", 1, "n", 0, NULL),
+			 -EROFS);
 	assert_int_equal(fs->unlink(fs->ctx, 1, "file"), -EROFS);
 	assert_int_equal(fs->rmdir(fs->ctx, 1, "dir"), -EROFS);
 	assert_int_equal(fs->setattr(fs->ctx, ino, DYNFS_SET_MODE, &in, &a),

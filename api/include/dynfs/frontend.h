@@ -72,6 +72,7 @@ struct dynfs_caller {
 /* flags of rename() and setxattr(): as the system calls have them */
 #define DYNFS_RENAME_NOREPLACE 1u
 #define DYNFS_RENAME_EXCHANGE  2u
+#define DYNFS_RENAME_WHITEOUT  4u
 #define DYNFS_XATTR_CREATE     1u
 #define DYNFS_XATTR_REPLACE    2u
 
@@ -155,9 +156,10 @@ struct dynfs_fs_view {
 		    struct dynfs_attr *ret);
 	int (*unlink)(void *ctx, uint64_t parent, const char *name);
 	int (*rmdir)(void *ctx, uint64_t parent, const char *name);
+	/* who: for the whiteout that stays where the name was, else NULL */
 	int (*rename)(void *ctx, uint64_t parent, const char *name,
-		      uint64_t new_parent, const char *new_name,
-		      uint32_t flags);
+		      uint64_t new_parent, const char *new_name, uint32_t flags,
+		      const struct dynfs_caller *who);
 
 	/*
 	 * open flags as in open(2); each success is matched by one release(),

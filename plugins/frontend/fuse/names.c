@@ -196,16 +196,15 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		  fuse_ino_t new_parent, const char *new_name,
 		  unsigned int flags)
 {
+	struct dynfs_caller who = front_caller(req);
 	struct front *f = front_of(req);
 	int err = front_name(name);
 
 	if (!err)
 		err = front_name(new_name);
-	if (!err && (flags & ~(DYNFS_RENAME_NOREPLACE | DYNFS_RENAME_EXCHANGE)))
-		err = -EINVAL;
 	if (!err)
 		err = f->fs->rename(f->fs->ctx, parent, name, new_parent,
-				    new_name, flags);
+				    new_name, flags, &who);
 	front_reply_err(req, err);
 }
 
