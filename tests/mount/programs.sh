@@ -165,8 +165,12 @@ run_stress() {
 			die "stress-ng --$one ended with $code"
 			;;
 		esac
+		rmdir "$mnt/stress" && mkdir "$mnt/stress" || {
+			echo "$out" >&2
+			find "$mnt/stress" -ls | head -n 20 >&2
+			die "stress-ng --$one left things behind"
+		}
 	done
-	[ -z "$(ls -A "$mnt/stress")" ] || die "stress-ng left things behind"
 	rmdir "$mnt/stress"
 }
 
