@@ -18,9 +18,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define ROWS_STEP  512u  /* dead slices of one batch */
-#define ROWS_LOOK  8192u /* and others that are passed by */
-#define ROWS_COUNT 4096u /* looked at to know what is stored */
+/* times the slices that one batch takes away */
+#define ROWS_LOOK  16u /* others that are passed by */
+#define ROWS_COUNT 8u  /* looked at to know what is stored */
 
 /* ---- rows ------------------------------------------------------------- */
 
@@ -51,13 +51,14 @@ static int rows_each(void *ctx, const void *key, size_t key_len,
 {
 	struct look *l = (struct look *)ctx;
 	struct rows *rows = l->rows;
+	uint32_t step = l->f->how.cut_rows;
 	struct row row;
 	int r = row_get(l->f, key, key_len, value, value_len, &row);
 
 	if (r < 0)
 		return r;
 	if (row.chunk != rows->next &&
-	    (rows->n >= ROWS_STEP || l->passed >= ROWS_LOOK)) {
+	    (rows->n >= step || l->passed >= ROWS_LOOK * step)) {
 		rows->next = row.chunk;
 		rows->more = true;
 		return 1;
@@ -163,7 +164,7 @@ static int below_each(void *ctx, const void *key, size_t key_len,
 
 	if (r < 0)
 		return r;
-	if (w->sum.n++ >= ROWS_COUNT)
+	if (w->sum.n++ >= ROWS_COUNT * w->f->how.cut_rows)
 		return 1;
 	if (cut_hides(w->cut, row.chunk, row.s.sequence))
 		return 0;
@@ -186,7 +187,7 @@ int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
 			      to.len, below_each, &w);
 	sum_chunk(&w.sum, UINT64_MAX - 1);
 	*ret = w.sum.amount;
-	*ret_all = w.sum.n <= ROWS_COUNT;
+	*ret_all = w.sum.n <= ROWS_COUNT * in->files->how.cut_rows;
 	return r;
 }
 

@@ -76,6 +76,7 @@ struct files_how {
 	uint64_t memory_bytes;
 	uint32_t inline_file_bytes; /* files up to this stay inline (512) */
 	uint32_t inline_sync_bytes; /* synced runs up to this (16 KiB) */
+	uint32_t cut_rows;          /* slices that one batch takes away (512) */
 	unsigned n_threads;         /* flush workers */
 	uint64_t flush_ns;          /* dirty runs older than this are flushed */
 	bool readonly;

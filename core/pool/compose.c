@@ -251,6 +251,7 @@ struct files_how parts_files(const struct pool_how *how, struct pool *p)
 		.memory_bytes = memory_left(conf) / 4 * 3,
 		.inline_file_bytes = 512,
 		.inline_sync_bytes = 16u << 10,
+		.cut_rows = how->cut_rows ? how->cut_rows : 512,
 		.n_threads = 1 + pool_threads(conf),
 		.flush_ns = 1000000000,
 		.readonly = p->readonly,

@@ -20,6 +20,7 @@ struct pool_how {
 	/* For a frontend that mounts; see struct dynfs_frontend_env. */
 	const char *mount_source;
 	uint64_t mount_flags;
+	uint32_t cut_rows; /* for tests: struct files_how's; 0: the usual */
 };
 
 /*

@@ -388,3 +388,31 @@ void audit_empty(struct world *w)
 		CHECK(w, count(&a, *k) == 0);
 	CHECK(w, w->worn || count(&a, 'Z') == 0);
 }
+
+/* What is busy is not waited for: a map is loaded under this lock. */
+static bool drain_is_under_way(struct content *c)
+{
+	bool is;
+
+	if (pthread_mutex_trylock(&c->map_lock))
+		return false;
+	is = c->cut.known && c->cut.below && c->cut.at > c->cut.chunk;
+	(void)pthread_mutex_unlock(&c->map_lock);
+	return is;
+}
+
+uint64_t drains_under_way(struct world *w)
+{
+	struct files *f = pool_files(w->p.pool);
+	uint64_t n = 0;
+
+	AUTOLOCK(&f->lock);
+	for (struct hnode *h = hmap_iter(&f->inodes, NULL); h;
+	     h = hmap_iter(&f->inodes, h)) {
+		struct content *c =
+		    content_of(container_of(h, struct inode, node));
+
+		n += c && drain_is_under_way(c);
+	}
+	return n;
+}

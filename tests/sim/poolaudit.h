@@ -16,6 +16,11 @@
  * happens to, is.
  */
 void audit(struct world *w);
+/*
+ * Files of which a worker takes away slices in steps, and has done some and
+ * not all.  Somebody may be using the pool.
+ */
+uint64_t drains_under_way(struct world *w);
 /* Of a pool in which nothing is left: nothing is left. */
 void audit_empty(struct world *w);
 

@@ -324,6 +324,7 @@ void actor_step(struct actor *a)
 		{ 6, do_copy, "copy" },
 		{ 4, do_allocate, "fallocate" },
 		{ 4, do_seek, "seek" },
+		{ 3, do_cut_far, "cut far" },
 		{ 14, make_file, "create" },
 		{ 9, do_rename, "rename" },
 		{ 2, do_exchange, "exchange" },

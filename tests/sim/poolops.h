@@ -30,6 +30,7 @@ void do_fsync(struct actor *a);
 void do_read(struct actor *a);
 void do_hold(struct actor *a);
 void do_allocate(struct actor *a);
+void do_cut_far(struct actor *a);
 void do_copy(struct actor *a);
 void do_punch(struct actor *a);
 void do_seek(struct actor *a);

@@ -14,6 +14,7 @@
 #define SEEKS     200u /* in a file of many pieces */
 #define COPY_MAX  400000u
 #define ALLOC_MAX 300000u
+#define FAR_MAX   (UINT64_C(128) << 20) /* a row for each chunk of it */
 
 /* Some of a file, and now and then more than it has. */
 static void some_range(struct actor *a, uint32_t node, uint64_t *off,
@@ -109,6 +110,28 @@ void do_allocate(struct actor *a)
 	if (!(mode & FALLOC_FL_KEEP_SIZE) &&
 	    off + len > pm_newest(a->m, node)->len)
 		pm_truncate(a->m, node, off + len);
+}
+
+/* Behind the end nothing is seen of it, but there is much to take away. */
+void do_cut_far(struct actor *a)
+{
+	const struct dynfs_fs_view *fs = a->w->p.fs;
+	uint32_t node = some_node(a, S_IFREG);
+	struct dynfs_attr in = { 0 }, out;
+	int r;
+
+	if (!node)
+		return;
+	in.size_bytes = pm_newest(a->m, node)->len;
+	r = fs->fallocate(fs->ctx, ino_of(a, node), FALLOC_FL_KEEP_SIZE,
+			  in.size_bytes, 1 + dice(&a->rng, FAR_MAX));
+	if (refused(a, r) || !answered(a, r, "fallocate far"))
+		return;
+	if (dice(&a->rng, 4) == 0)
+		in.size_bytes = dice(&a->rng, in.size_bytes + 1);
+	r = fs->setattr(fs->ctx, ino_of(a, node), DYNFS_SET_SIZE, &in, &out);
+	(void)answered(a, r, "cut far");
+	pm_truncate(a->m, node, in.size_bytes);
 }
 
 static bool all_zero(const struct pm_version *v, uint64_t off, uint64_t end)

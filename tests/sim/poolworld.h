@@ -30,6 +30,7 @@ enum world_sum {
 	SUM_READS,      /* while others wrote */
 	SUM_FRAGMENTS,  /* looked at one by one */
 	SUM_CHECKPOINT, /* made */
+	SUM_DRAINS,     /* that had begun to take slices away, and not ended */
 };
 
 struct world;

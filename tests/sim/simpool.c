@@ -55,8 +55,10 @@ void simpool_free(struct simpool *p)
 
 static struct pool_how how_of(const struct simpool *p)
 {
-	return (
-	    struct pool_how){ .conf = p->conf, .reg = p->reg, .os = &p->os };
+	return (struct pool_how){ .conf = p->conf,
+				  .reg = p->reg,
+				  .os = &p->os,
+				  .cut_rows = p->cut_rows };
 }
 
 int simpool_create(struct simpool *p)

@@ -17,6 +17,7 @@ struct simpool {
 	struct dynfs_os os; /* lent; a test may replace a function */
 	struct reg *reg;    /* borrowed */
 	struct conf *conf;
+	uint32_t cut_rows; /* for struct pool_how */
 	struct pool *pool; /* NULL: not open */
 	const struct dynfs_fs_view *fs;
 };

@@ -160,6 +160,7 @@ static void abandon(struct world *w)
 	extents_status(pool_extents(w->p.pool), &st);
 	met(w, SUM_CHECKSUM, st.checksum_errors);
 	met(w, SUM_DEGRADED, st.degraded_writes);
+	met(w, SUM_DRAINS, drains_under_way(w));
 	pool_abandon(w->p.pool);
 	w->p.pool = NULL;
 }
@@ -323,6 +324,9 @@ static void *actor_main(void *arg)
 	     a->step++) {
 		if (a->step == cut)
 			simos_crash_at(w->p.sim, 1 + dice(&w->rng, 250));
+		/* no dice: whether one is met is not the seed's alone */
+		if (cut < STEPS && cut % 2 && drains_under_way(w))
+			simos_crash_at(w->p.sim, 1 + cut / 2);
 		if (first && dice(&w->rng, 25) == 0)
 			faults_strike(w);
 		actor_step(a);
@@ -393,6 +397,7 @@ static void begin(struct world *w)
 		w->seed % 2 ? "store.plugin=dir" : "store.plugin=segment",
 		"store.segment-size=4M",
 	};
+	static const uint32_t cut_rows[] = { 1, 8, 512 };
 
 	w->doing = "create";
 	w->rng = w->seed * 0x9e3779b97f4a7c15u;
@@ -408,6 +413,8 @@ static void begin(struct world *w)
 	    SIMPOOL_DISKS;
 	simpool_new(&w->p, reg, w->seed, w->tight ? "16M" : NULL, sets,
 		    w->seed % 2 ? 2 : 3);
+	/* a chunk, a few, or nearly always all of it in one batch */
+	w->p.cut_rows = cut_rows[dice(&w->rng, 3)];
 	CHECK(w, !simpool_create(&w->p));
 	CHECK(w, !simpool_open(&w->p));
 	for (unsigned i = 0; i < w->n_actors; i++)
@@ -499,7 +506,8 @@ int main(void)
 			 [SUM_FULL] = "times full",
 			 [SUM_READS] = "reads beside writes",
 			 [SUM_FRAGMENTS] = "fragments verified",
-			 [SUM_CHECKPOINT] = "checkpoints" },
+			 [SUM_CHECKPOINT] = "checkpoints",
+			 [SUM_DRAINS] = "drains cut short" },
 	};
 	int r;
 
