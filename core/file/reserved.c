@@ -85,14 +85,12 @@ uint64_t files_reserved(struct files *f)
 static int load_row(void *ctx, const void *key, size_t key_len,
 		    const void *value, size_t value_len)
 {
-	struct rd r = rd_of(key, key_len);
 	struct usage_rec rec;
-	uint32_t policy = 0;
+	uint32_t policy;
+	uint8_t kind;
 
-	(void)rd_bytes(&r, key_len - sizeof(policy));
-	for (unsigned i = 0; i < sizeof(policy); ++i)
-		policy = policy << 8 | rd8(&r);
-	if (rd_end(&r) < 0 || usage_rec_get(value, value_len, &rec) < 0)
+	if (key_parse_usage(key, key_len, &kind, &policy) < 0 ||
+	    usage_rec_get(value, value_len, &rec) < 0)
 		return fail(-EUCLEAN,
 			    "a record of what is reserved is damaged");
 	return reserved_add((struct files *)ctx, policy, rec.bytes);

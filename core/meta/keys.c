@@ -257,6 +257,17 @@ static int parse_three(struct rd *r, uint64_t *ret_a, uint64_t *ret_b,
 	return 0;
 }
 
+int key_parse_inode(const void *key, size_t len, uint64_t *ret_ino)
+{
+	struct rd r = parse(key, len, 'I', true);
+	uint64_t ino = rd64be(&r);
+
+	if (rd_end(&r) < 0)
+		return -EUCLEAN;
+	*ret_ino = ino;
+	return 0;
+}
+
 int key_parse_slice(const void *key, size_t len, uint64_t *ret_ino,
 		    uint64_t *ret_chunk, uint64_t *ret_sequence)
 {
@@ -355,5 +366,19 @@ int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino,
 		return -EUCLEAN;
 	*ret_ino = ino;
 	*ret_kind = kind;
+	return 0;
+}
+
+int key_parse_usage(const void *key, size_t len, uint8_t *ret_kind,
+		    uint32_t *ret_id)
+{
+	struct rd r = parse(key, len, 'U', false);
+	uint8_t kind = rd8(&r);
+	uint32_t id = rd32be(&r);
+
+	if (rd_end(&r) < 0)
+		return -EUCLEAN;
+	*ret_kind = kind;
+	*ret_id = id;
 	return 0;
 }

@@ -53,6 +53,7 @@ struct key key_fact(const char *text);
 #define FACT_FEATURES "features/" /* and the kind; see features.c */
 struct key key_kind(char kind);   /* prefix of all keys of a kind */
 
+int key_parse_inode(const void *key, size_t len, uint64_t *ret_ino);
 int key_parse_slice(const void *key, size_t len, uint64_t *ret_ino,
 		    uint64_t *ret_chunk, uint64_t *ret_sequence);
 int key_parse_dirent(const void *key, size_t len, uint64_t *ret_parent,
@@ -70,6 +71,8 @@ int key_parse_on_disk(const void *key, size_t len, uint32_t *ret_disk,
 		      struct extent_id *ret_extent, uint16_t *ret_index);
 int key_parse_intent(const void *key, size_t len, uint64_t *ret_ino,
 		     uint8_t *ret_kind);
+int key_parse_usage(const void *key, size_t len, uint8_t *ret_kind,
+		    uint32_t *ret_id);
 
 struct inode_rec {
 	uint8_t flags;

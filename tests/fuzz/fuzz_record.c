@@ -63,6 +63,14 @@ static void keys(const void *data, size_t len)
 	uint16_t index;
 	uint8_t kind;
 
+	if (!key_parse_inode(data, len, &a)) {
+		k = key_inode(a);
+		same_key(&k, data, len);
+	}
+	if (!key_parse_usage(data, len, &kind, &disk)) {
+		k = key_usage(kind, disk);
+		same_key(&k, data, len);
+	}
 	if (!key_parse_slice(data, len, &a, &b, &c)) {
 		k = key_slice(a, b, c);
 		same_key(&k, data, len);

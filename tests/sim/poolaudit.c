@@ -136,14 +136,10 @@ static int see_inode(void *ctx, const void *key, size_t key_len,
 {
 	struct audit *a = (struct audit *)ctx;
 	struct inode_rec rec;
-	struct rd rd = rd_of(key, key_len);
-	uint64_t ino = 0;
+	uint64_t ino;
 	char where[160];
 
-	CHECK(a->w, key_len == 13);
-	(void)rd_bytes(&rd, 5);
-	for (int i = 0; i < 8; i++)
-		ino = ino << 8 | rd8(&rd);
+	CHECK(a->w, !key_parse_inode(key, key_len, &ino));
 	CHECK(a->w, !inode_rec_get(value, value_len, &rec));
 	a->amount = (struct amount){ 0 };
 	scan(a, key_slice_ino(ino), add_slice);

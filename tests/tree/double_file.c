@@ -41,14 +41,9 @@ static struct key content_key(uint64_t ino)
 static int last_row(void *ctx, const void *key, size_t key_len,
 		    const void *value, size_t value_len)
 {
-	struct rd rd = rd_of(key, key_len);
-	uint64_t *last = ctx;
-
 	(void)value;
 	(void)value_len;
-	(void)rd_bytes(&rd, 5);
-	*last = rd64be(&rd);
-	return 0;
+	return key_parse_inode(key, key_len, ctx);
 }
 
 struct files *double_files_new(struct meta *m)

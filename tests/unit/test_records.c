@@ -77,12 +77,19 @@ static void keys_come_back_from_their_bytes(void **state)
 	k = key_intent(12, INTENT_CUT);
 	assert_int_equal(key_parse_intent(k.data, k.len, &a, &kind), 0);
 	assert_true(a == 12 && kind == INTENT_CUT);
+	k = key_inode(1ull << 56 | 3);
+	assert_int_equal(key_parse_inode(k.data, k.len, &a), 0);
+	assert_true(a == (1ull << 56 | 3));
+	k = key_usage(USAGE_RESERVED, 0x01020304);
+	assert_int_equal(key_parse_usage(k.data, k.len, &kind, &disk), 0);
+	assert_true(kind == USAGE_RESERVED && disk == 0x01020304);
 }
 
 static void a_key_of_another_shape_is_refused(void **state)
 {
 	struct key k = key_slice(1, 2, 3);
 	uint64_t a = 0, b = 0, c = 0;
+	uint32_t id;
 	uint8_t kind;
 
 	(void)state;
@@ -95,6 +102,15 @@ static void a_key_of_another_shape_is_refused(void **state)
 	k = key_dirent(1, 1ull << 63);
 	assert_int_equal(key_parse_dirent(k.data, k.len, &a, &b), -EUCLEAN);
 	assert_int_equal(key_parse_intent("", 0, &a, &kind), -EUCLEAN);
+	k = key_inode(5);
+	assert_int_equal(key_parse_inode(k.data, k.len - 1, &a), -EUCLEAN);
+	k.data[k.len++] = 0;
+	assert_int_equal(key_parse_inode(k.data, k.len, &a), -EUCLEAN);
+	k = key_usage(USAGE_UID, 1);
+	assert_int_equal(key_parse_usage(k.data, k.len - 1, &kind, &id),
+			 -EUCLEAN);
+	k.data[k.len++] = 0;
+	assert_int_equal(key_parse_usage(k.data, k.len, &kind, &id), -EUCLEAN);
 }
 
 static void names_fit_a_key_and_longer_ones_do_not_overrun_it(void **state)
