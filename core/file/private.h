@@ -26,8 +26,9 @@ struct space {
 
 /*
  * Bytes of one chunk that are not in a slice yet.  Runs that can still change
- * never touch each other within a chunk; one that is being flushed does not
- * change, and newer runs may lie over it.
+ * never overlap within a chunk, and touch each other only where an edit cut one
+ * in two or there was no memory to join them; one that is being flushed does
+ * not change, and newer runs may lie over it.
  */
 struct run {
 	struct list link;     /* of the content, oldest first */

@@ -214,6 +214,42 @@ void runs_cut(struct files *f, struct content *c, struct chunk *k, uint32_t off)
 }
 
 /*
+ * There is no memory for one run of the two: what the newer one hides goes, and
+ * they touch, which does no harm.  A slice of what is hidden would be dropped
+ * by the batch that makes its extent.  True: nothing of it is left.
+ */
+static bool run_yield(struct run *r, const struct run *newer)
+{
+	uint32_t end = r->off + r->len, newer_end = newer->off + newer->len;
+
+	if (newer->off <= r->off && newer_end >= end)
+		return true;
+	/* so it goes beyond the end: within, there was no need of memory */
+	if (newer->off > r->off) {
+		r->len = newer->off - r->off;
+		return false;
+	}
+	memmove(r->at.data, r->at.data + (newer_end - r->off), end - newer_end);
+	r->off = newer_end;
+	r->len = end - newer_end;
+	return false;
+}
+
+/* Flushed no later than it would have been. */
+static void run_replace(struct files *f, struct content *c, struct run *r,
+			struct run *newer)
+{
+	if (newer->born_ns > r->born_ns) {
+		newer->born_ns = r->born_ns;
+		list_remove(&newer->link);
+		list_add_before(&r->link, &newer->link);
+		list_remove(&newer->in_chunk);
+		list_add_before(&r->in_chunk, &newer->in_chunk);
+	}
+	run_free(f, c, r);
+}
+
+/*
  * The run can change again.  What was written over it meanwhile is newer and
  * wins where they meet.
  */
@@ -228,8 +264,12 @@ void run_unflush(struct files *f, struct content *c, struct run *r)
 		if (newer == r || !run_touches(newer, r->off, r->off + r->len))
 			continue;
 		if (run_extend(f, c, r, newer->off, newer->off + newer->len) <
-		    0)
-			continue; /* two runs that touch do no harm */
+		    0) {
+			if (!run_yield(r, newer))
+				continue;
+			run_replace(f, c, r, newer);
+			return;
+		}
 		memcpy(r->at.data + (newer->off - r->off), newer->at.data,
 		       newer->len);
 		r->moves = r->moves && newer->moves;

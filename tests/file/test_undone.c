@@ -24,9 +24,27 @@ void *__wrap_calloc(size_t n, size_t size)
 	return __real_calloc(n, size);
 }
 
+/* No buffer is had while it is so; and how often none was. */
+static atomic_bool no_pages;
+static atomic_uint n_no_pages;
+
+void *__real_pages_new(size_t size);
+void *__wrap_pages_new(size_t size);
+
+void *__wrap_pages_new(size_t size)
+{
+	if (atomic_load(&no_pages)) {
+		atomic_fetch_add(&n_no_pages, 1);
+		return NULL;
+	}
+	return __real_pages_new(size);
+}
+
 static int tear_down(void **state)
 {
 	atomic_store(&refused_size, 0);
+	atomic_store(&no_pages, false);
+	atomic_store(&n_no_pages, 0);
 	atomic_store(&n_refused, 0);
 	rig_free(*state);
 	return 0;
@@ -209,6 +227,98 @@ static void a_cut_ends_the_one_before_it_or_changes_nothing(void **state)
 	rig_check(in, CHUNK, PART, 0);
 	rig_check(in, 10ull * CHUNK, PART, 2);
 	inode_put(in);
+}
+
+/* ---- runs of a flush that failed ----------------------------------------- */
+
+static const struct over { /* what is written over bytes that are flushed */
+	uint64_t from, from_len, off, len;
+} overs[] = {
+	{ 1000, 300, 0, 40000 },    /* all of them */
+	{ 1000, 300, 1200, 40000 }, /* their end */
+	{ 35000, 300, 0, 35100 },   /* their beginning */
+	{ 35000, 300, 35100, 100 }, /* the middle, which takes no memory */
+	{ 1000, 300, 1300, 40000 }, /* none of them, beside */
+};
+
+struct written_over {
+	struct inode *in;
+	struct over over;
+};
+
+/* The flush fails, and has no memory to make one run of two. */
+static void write_over(struct rig *r)
+{
+	const struct written_over *w = r->ctx;
+
+	atomic_store(&r->on_write, NULL);
+	assert_int_equal(rig_write(w->in, w->over.off, w->over.len, 2), 0);
+	atomic_store(&no_pages, true);
+	atomic_store(&refused_size, sizeof(struct before));
+}
+
+static void check_over(struct inode *in, const struct over *o)
+{
+	uint64_t end = o->off + o->len, from_end = o->from + o->from_len;
+
+	rig_check(in, o->off, o->len, 2);
+	if (o->from < o->off)
+		rig_check(in, o->from, o->off - o->from, 1);
+	if (end < from_end)
+		rig_check(in, end, from_end - end, 1);
+}
+
+static void fail_under_a_write(struct rig *r, const struct over *o)
+{
+	struct inode *in = rig_make(r);
+	struct written_over w = { in, *o };
+
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(rig_write(in, o->from, o->from_len, 1), 0);
+	r->ctx = &w;
+	atomic_store(&r->on_write, write_over);
+	assert_int_equal(file_settle(in), -ENOMEM);
+	atomic_store(&refused_size, 0);
+	atomic_store(&no_pages, false);
+	check_over(in, o);
+	/* and once more, while it can not be stored */
+	assert_int_equal(rig_write(in, o->off, 10, 2), 0);
+	check_over(in, o);
+	assert_int_equal(file_settle(in), 0);
+	assert_true(rig_is_clean(in));
+	check_over(in, o);
+	inode_put(in);
+}
+
+static int check_referred(void *ctx, const void *key, size_t key_len,
+			  const void *value, size_t value_len)
+{
+	struct extent_id id;
+	struct key refs;
+
+	(void)value, (void)value_len;
+	assert_int_equal(key_parse_extent(key, key_len, &id), 0);
+	refs = key_ref_extent(id);
+	assert_true(rig_rows(ctx, &refs) > 0);
+	return 0;
+}
+
+/*
+ * One that another hides would become a slice that is hidden in the batch that
+ * makes its extent, which nobody would ever free.
+ */
+static void runs_never_overlap_though_there_is_no_memory(void **state)
+{
+	struct rig *r = *state;
+	struct key all = key_kind('E');
+
+	for (unsigned i = 0; i < sizeof(overs) / sizeof(*overs); i++) {
+		fail_under_a_write(r, &overs[i]);
+		assert_int_equal(meta_scan(r->meta, all.data, all.len, NULL, 0,
+					   check_referred, r),
+				 0);
+	}
+	assert_true(atomic_load(&n_no_pages) > 0);
 }
 
 /* ---- inodes without a name --------------------------------------------- */
@@ -505,6 +615,7 @@ int main(void)
 		TEST(a_cut_that_can_not_end_shows_no_cut_byte),
 		TEST(a_drain_that_fails_goes_on_by_itself),
 		TEST(a_cut_ends_the_one_before_it_or_changes_nothing),
+		TEST(runs_never_overlap_though_there_is_no_memory),
 		TEST(reclaiming_without_memory_waits),
 		TEST(what_is_given_up_leaves_the_file_as_it_is_stored),
 		TEST(a_loss_is_told_to_frontends_with_no_lock_held),
