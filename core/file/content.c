@@ -144,10 +144,9 @@ static int slice_get(const void *value, size_t value_len, uint32_t chunk_bytes,
 	return 0;
 }
 
-int row_get(const struct files *f, const void *key, size_t key_len,
-	    const void *value, size_t value_len, struct row *ret)
+int row_key(const struct files *f, const void *key, size_t key_len,
+	    struct row *ret)
 {
-	struct slice_rec rec;
 	uint64_t ino;
 
 	ret->s = (struct slice){ 0 };
@@ -155,7 +154,23 @@ int row_get(const struct files *f, const void *key, size_t key_len,
 		0 ||
 	    ret->chunk > chunk_number(f, INT64_MAX))
 		return fail(-EUCLEAN, "the key of a slice is damaged");
-	return slice_get(value, value_len, f->how.extent_bytes, &rec, &ret->s);
+	return 0;
+}
+
+int row_value(const struct files *f, const void *value, size_t value_len,
+	      struct row *row)
+{
+	struct slice_rec rec;
+
+	return slice_get(value, value_len, f->how.extent_bytes, &rec, &row->s);
+}
+
+int row_get(const struct files *f, const void *key, size_t key_len,
+	    const void *value, size_t value_len, struct row *ret)
+{
+	int r = row_key(f, key, key_len, ret);
+
+	return r < 0 ? r : row_value(f, value, value_len, ret);
 }
 
 struct load {

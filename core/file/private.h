@@ -8,6 +8,7 @@
 #define CHUNK_SLICES_MAX 64u   /* more are compacted into one */
 #define GONE_MOST        4096u /* to be reclaimed, in memory */
 #define RESERVE_BLOCK    4096u /* room is reserved in whole ones */
+#define DAMAGED_KEPT     64u
 
 /* ---- memory of runs, space.c ----------------------------------------- */
 
@@ -122,6 +123,7 @@ struct cut_left {
 	bool counted;          /* in what the inode says is stored */
 	uint64_t chunk, below; /* below 0: nothing */
 	uint64_t at;           /* chunks before it were looked at */
+	uint32_t damaged;      /* of these; they stay */
 };
 
 static inline bool cut_hides(const struct cut_left *cut, uint64_t chunk,
@@ -212,6 +214,8 @@ struct files {
 	uint64_t gone_cursor;
 	uint64_t retry_ns; /* when those that failed are looked for; 0: none */
 	uint64_t retried_ns, retry_pause_ns; /* the last time, and after what */
+	uint64_t damaged[DAMAGED_KEPT];      /* inodes of which it was said */
+	unsigned next_damaged;
 	uint64_t quiet_ns; /* since when there was nothing to do */
 	bool rested;
 	struct list changed;    /* struct holder: a frontend is to be told */
@@ -347,6 +351,11 @@ struct row { /* of the index */
 /* -EUCLEAN: damaged, or not within a chunk of a file. */
 int row_get(const struct files *f, const void *key, size_t key_len,
 	    const void *value, size_t value_len, struct row *ret);
+/* The same in two steps: the place and the sequence, then the rest. */
+int row_key(const struct files *f, const void *key, size_t key_len,
+	    struct row *ret);
+int row_value(const struct files *f, const void *value, size_t value_len,
+	      struct row *row);
 struct chunk *chunk_find(struct content *c, uint64_t number);
 int chunk_get(struct content *c, uint64_t number, struct chunk **ret);
 /* What c->cut is now; reading is enough. */
@@ -513,15 +522,20 @@ struct rows {
 	uint32_t n, cap;
 	bool more; /* there are others, from chunk next on */
 	uint64_t next;
+	/* chunks, and rows of none, that are left out as they are damaged */
+	uint32_t damaged;
 };
 
 /* Some hundred of those from chunk on with a sequence below. */
 int rows_find(struct files *f, uint64_t ino, uint64_t chunk, uint64_t below,
 	      struct rows *rows);
 void rows_done(struct rows *rows);
-/* They leave the index with the batch of a drop that has begun. */
+/*
+ * They leave the index with the batch of a drop that has begun.  An error:
+ * *ret_chunk (or NULL) is where.
+ */
 int rows_drop(struct files *f, uint64_t ino, const struct rows *rows,
-	      struct batch *b);
+	      struct batch *b, uint64_t *ret_chunk);
 /* What they show, for themselves. */
 int rows_amount(const struct rows *rows, struct amount *ret);
 /* What the file stores below a chunk; *ret_all: it could be counted. */
@@ -529,8 +543,13 @@ int stored_below(struct inode *in, const struct content *c, uint64_t chunk,
 		 struct amount *ret, bool *ret_all);
 /* That is what is left of a cut. */
 void cut_is(struct content *c, const struct cut_left *cut);
-/* So many batches of what a cut has left; 1: more.  content.flush is held. */
+/*
+ * So many batches of what a cut has left; 1: more; -EUCLEAN: all has gone but
+ * for what is damaged.  content.flush is held.
+ */
 int drain_some(struct inode *in, struct content *c, unsigned batches);
+/* Into the log, but damage only once. */
+void drain_failed(struct inode *in, const char *what, int r);
 int drain_step(struct inode *in); /* a turn of it; no lock is held */
 int drain_all(struct inode *in);  /* turn by turn, to the end */
 /* By a worker, if there are any; no lock is held. */

@@ -91,11 +91,8 @@ int reclaim_inode(struct inode *in)
 {
 	int r = reclaim_all(in);
 
-	if (r < 0) {
-		log_warn("file", "inode %" PRIu64 " is not reclaimed yet: %s",
-			 in->ino, fail_text(r));
-		fail_clear();
-	}
+	if (r < 0)
+		drain_failed(in, "it is not reclaimed yet", r);
 	return r;
 }
 

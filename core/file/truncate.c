@@ -139,7 +139,7 @@ static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
 	if (p->rows.more || left->below)
 		plan_intent(in, p, left, b);
 	else
-		r = rows_drop(in->files, in->ino, &p->rows, b);
+		r = rows_drop(in->files, in->ino, &p->rows, b, NULL);
 	if (!left->below)
 		rec_move(&in->rec, p->amount, (struct amount){ 0 });
 	if (r >= 0)
@@ -184,6 +184,8 @@ static int plan_few(struct inode *in, struct plan *p)
 {
 	int r = rows_find(in->files, in->ino, p->first, UINT64_MAX, &p->rows);
 
+	/* what can not be read can not go at once */
+	p->rows.more = p->rows.more || p->rows.damaged;
 	if (r >= 0)
 		r = rows_amount(&p->rows, &p->amount);
 	return r;

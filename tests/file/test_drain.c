@@ -2,8 +2,13 @@
 /* Large cuts and removals: what is seen at once, and what goes later. */
 #include "rig.h"
 
+#include <base/log.h>
+
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define PARTS   6000u /* chunks with a slice: many batches */
@@ -195,18 +200,201 @@ static void what_is_not_drained_at_the_end_is_later(void **state)
 	check_source(r);
 }
 
-/* A large cut of which a step failed, and nothing is wrong any more. */
+/* ---- damage ------------------------------------------------------------- */
+
+/* The row of a part is none that can be read, or is again what it was. */
+static void exchange_part(struct rig *r, const struct inode *in, uint64_t part,
+			  struct buf *value)
+{
+	struct key slice = key_slice(in->ino, part, part + 1);
+
+	if (!value->len)
+		buf_put8(value, 99);
+	rig_exchange(r, &slice, value);
+}
+
+static atomic_uint n_said;
+static char said_of[32];
+
+static void count_lines(int level, const char *area, const char *text)
+{
+	(void)level;
+	if (!strcmp(area, "file") && strstr(text, said_of))
+		atomic_fetch_add(&n_said, 1);
+}
+
+static void listen_for(const struct inode *in)
+{
+	(void)snprintf(said_of, sizeof(said_of), "inode %" PRIu64, in->ino);
+	atomic_store(&n_said, 0);
+	log_set(count_lines, DYNFS_WARN);
+}
+
+static int tear_down(void **state)
+{
+	log_set(NULL, DYNFS_ERR);
+	return rig_tear_down(state);
+}
+
+static void wait_rows(struct rig *r, struct key slices, unsigned n)
+{
+	const struct timespec wait = { .tv_nsec = 10000000 };
+
+	for (int i = 0; rig_rows(r, &slices) != n; i++) {
+		assert_true(i < 1000);
+		(void)nanosleep(&wait, NULL);
+	}
+}
+
+/* As much as it takes until what has failed is tried again. */
+static void hours_go(struct rig *r, bool (*is)(struct rig *r))
+{
+	const struct timespec wait = { .tv_nsec = 5000000 };
+
+	for (int i = 0; i < 300 && !is(r); i++) {
+		simos_advance(r->sim, 60000000000);
+		(void)nanosleep(&wait, NULL);
+	}
+}
+
+/* Of the extents that only this file has, the last slice can not go. */
+static struct key damage_extent(struct rig *r, struct inode *in, uint64_t part,
+				struct buf *value)
+{
+	struct inode *from = rig_get(r, the_ino);
+	struct key extent = key_extent(rig_extent(r, in->ino, part));
+
+	rig_unlink(r, from);
+	inode_put(from);
+	rig_wait(r, no_intent);
+	buf_put8(value, 99);
+	rig_exchange(r, &extent, value);
+	return extent;
+}
+
+static void a_damaged_record_keeps_back_nothing_behind_it(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct buf slice = BUF_INIT, value = BUF_INIT;
+	struct key slices = key_slice_ino(in->ino), extent;
+
+	extent = damage_extent(r, in, 5990, &value);
+	exchange_part(r, in, 600, &slice);
+	listen_for(in);
+	assert_int_equal(file_truncate(in, 0), 0);
+	wait_rows(r, slices, 2);
+	assert_int_equal(rig_stored(in), 0);
+	/* they are as dead as if they had gone */
+	assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
+	assert_int_equal(rig_write(in, 600ull * CHUNK + 10, 2000, 2), 0);
+	assert_int_equal(file_settle(in), 0);
+	hours_go(r, no_intent);
+	assert_false(no_intent(r));
+	assert_int_equal(rig_rows(r, &slices), 3);
+	assert_int_equal(atomic_load(&n_said), 1);
+	rig_check(in, 600ull * CHUNK, 10, 0);
+	rig_check(in, 600ull * CHUNK + 10, 2000, 2);
+	rig_check(in, 5990ull * CHUNK, CHUNK, 0);
+	/* and go when they can be read */
+	exchange_part(r, in, 600, &slice);
+	rig_exchange(r, &extent, &value);
+	buf_done(&slice);
+	buf_done(&value);
+	hours_go(r, no_intent);
+	assert_true(no_intent(r));
+	assert_int_equal(rig_rows(r, &slices), 1);
+	assert_int_equal(rig_stored(in), 2000);
+	rig_check(in, 600ull * CHUNK + 10, 2000, 2);
+	inode_put(in);
+}
+
+/* What stays of it counts as stored, as before. */
+static void a_damaged_record_is_counted_until_it_goes(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct buf slice = BUF_INIT;
+	struct key slices = key_slice_ino(in->ino);
+	uint64_t size = 4500ull * CHUNK;
+
+	exchange_part(r, in, 5000, &slice);
+	assert_int_equal(file_truncate(in, size), 0);
+	wait_rows(r, slices, 4501);
+	assert_int_equal(rig_stored(in), size + CHUNK);
+	exchange_part(r, in, 5000, &slice);
+	buf_done(&slice);
+	hours_go(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 4500);
+	assert_int_equal(rig_stored(in), size);
+	inode_put(in);
+}
+
+/* Few slices go: not at once, if one can not be read. */
+static void a_small_cut_over_damage_is_seen_at_once(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct buf slice = BUF_INIT;
+	struct key slices = key_slice_ino(in->ino);
+
+	exchange_part(r, in, 5950, &slice);
+	assert_int_equal(file_truncate(in, 5900ull * CHUNK), 0);
+	assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
+	rig_check(in, 5900ull * CHUNK, 100 * CHUNK, 0);
+	wait_rows(r, slices, 5901);
+	assert_false(no_intent(r));
+	exchange_part(r, in, 5950, &slice);
+	buf_done(&slice);
+	hours_go(r, no_intent);
+	assert_int_equal(rig_rows(r, &slices), 5900);
+	assert_int_equal(rig_stored(in), 5900ull * CHUNK);
+	inode_put(in);
+}
+
+static void of_a_removed_file_only_what_is_damaged_stays(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = file_of_parts(r);
+	struct buf slice = BUF_INIT, was = BUF_INIT;
+	struct key slices = key_slice_ino(in->ino), record = key_inode(in->ino);
+	struct key bad = key_slice(in->ino, 600, 601);
+
+	exchange_part(r, in, 600, &slice);
+	listen_for(in);
+	rig_unlink(r, in);
+	inode_put(in);
+	wait_rows(r, slices, 1);
+	hours_go(r, no_intent);
+	assert_false(no_intent(r));
+	assert_int_equal(rig_rows(r, &record), 1);
+	assert_int_equal(atomic_load(&n_said), 1);
+	assert_int_equal(meta_get(r->meta, bad.data, bad.len, &was), 0);
+	buf_done(&was);
+	rig_exchange(r, &bad, &slice);
+	buf_done(&slice);
+	hours_go(r, no_intent);
+	assert_true(no_intent(r));
+	assert_int_equal(rig_rows(r, &slices), 0);
+	assert_int_equal(rig_rows(r, &record), 0);
+	check_source(r);
+}
+
+/* ---- cuts over cuts ----------------------------------------------------- */
+
+/* A large cut of which much could not go, and nothing is wrong any more. */
 static struct inode *file_with_a_rest(struct rig *r)
 {
 	struct inode *in = file_of_parts(r);
-	struct key slice = key_slice(in->ino, 600, 601);
-	struct buf value = BUF_INIT;
+	static struct buf value[PARTS];
 
-	buf_put8(&value, 99);
-	rig_exchange(r, &slice, &value);
+	for (unsigned i = 600; i < PARTS; i++)
+		exchange_part(r, in, i, &value[i]);
 	assert_int_equal(file_truncate(in, CHUNK), 0);
-	rig_exchange(r, &slice, &value);
-	buf_done(&value);
+	for (unsigned i = 600; i < PARTS; i++) {
+		exchange_part(r, in, i, &value[i]);
+		buf_done(&value[i]);
+	}
 	assert_false(no_intent(r));
 	assert_int_equal(file_truncate(in, (uint64_t)PARTS * CHUNK), 0);
 	return in;
@@ -231,6 +419,9 @@ static void a_cut_that_ends_another_lets_readers_in(void **state)
 
 	rig_free(r);
 	rig_new(r, 0, 0);
+	/* so many turns that a slow reader meets some */
+	r->how.cut_rows = 8;
+	rig_refresh(r);
 	in = file_with_a_rest(r);
 	slices = key_slice_ino(in->ino);
 	rows = rig_rows(r, &slices);
@@ -299,7 +490,7 @@ static void work_goes_on_beside_it(void **state)
 	inode_put(in);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, rig_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
@@ -308,6 +499,10 @@ int main(void)
 		TEST(a_cut_in_the_middle_counts_down),
 		TEST(a_crash_leaves_the_rest_to_the_next_open),
 		TEST(what_is_not_drained_at_the_end_is_later),
+		TEST(a_damaged_record_keeps_back_nothing_behind_it),
+		TEST(a_damaged_record_is_counted_until_it_goes),
+		TEST(a_small_cut_over_damage_is_seen_at_once),
+		TEST(of_a_removed_file_only_what_is_damaged_stays),
 		TEST(a_cut_that_ends_another_lets_readers_in),
 		TEST(seeking_beside_it_finds_what_there_is),
 		TEST(work_goes_on_beside_it),
