@@ -153,9 +153,10 @@ int file_write(struct inode *in, uint64_t off, const struct iovec *iov,
 int file_truncate(struct inode *in, uint64_t size);
 /*
  * As fallocate(2) with that mode.  In steps: an error leaves a part done.
- * -EOPNOTSUPP: no such mode.
+ * -EOPNOTSUPP: no such mode; -EINTR: nobody waits for the call (or NULL).
  */
-int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len);
+int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len,
+		  const struct dynfs_call *call);
 /*
  * The bytes of one file, or of another part of the same, shared or copied;
  * *ret_len: how many, fewer at the end of the source or when that took long.

@@ -432,7 +432,10 @@ void dirty_sub(struct files *f, uint64_t bytes);
 int write_admit(struct inode *in, uint64_t bytes,
 		const struct dynfs_call *call);
 /* The same, and they are reserved from here on, by reserved_add(). */
-int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes);
+int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes,
+		  const struct dynfs_call *call);
+/* Nobody waits for it any more; NULL: somebody always does. */
+bool call_is_gone(const struct dynfs_call *call);
 
 /* changed.c: tell frontends what has changed behind their back */
 int changed_start(struct files *f);

@@ -29,6 +29,7 @@ struct range {
 	bool begun;     /* a step of it is done */
 	uint64_t claim; /* of the pool's reserved: no inode has it yet */
 	uint32_t policy;
+	const struct dynfs_call *call; /* who waits for it, or NULL */
 };
 
 /* The part of the range in a chunk; at goes on to where that begins. */
@@ -199,7 +200,8 @@ static int range_run(struct range *g,
 	int r = 0;
 
 	while (r >= 0 && g->at < g->end) {
-		r = meta_admit(g->in->files->how.meta);
+		r = call_is_gone(g->call) ? -EINTR
+					  : meta_admit(g->in->files->how.meta);
 		if (r < 0)
 			break;
 		(void)pthread_mutex_lock(&g->c->flush);
@@ -279,6 +281,8 @@ static int reserve_claim(struct range *g)
 	look.end += (RESERVE_BLOCK - look.end % RESERVE_BLOCK) % RESERVE_BLOCK;
 	need = look.end - look.at;
 	while (r >= 0 && look.at < look.end) {
+		if (call_is_gone(g->call))
+			return -EINTR;
 		(void)pthread_rwlock_rdlock(&g->in->io);
 		r = range_amount(&look, EDIT_RANGES, &sum);
 		(void)pthread_rwlock_unlock(&g->in->io);
@@ -289,7 +293,7 @@ static int reserve_claim(struct range *g)
 	/* what is zeroed gives its room back later, and not all of it */
 	need -= g->zero ? sum.reserved : sum.stored;
 	if (need)
-		r = reserve_admit(g->in, g->policy, need);
+		r = reserve_admit(g->in, g->policy, need, g->call);
 	if (r >= 0)
 		g->claim = need;
 	return r;
@@ -321,11 +325,14 @@ static void range_touch(struct inode *in)
 	in->dirty_attr = true;
 }
 
-int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len)
+int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len,
+		  const struct dynfs_call *call)
 {
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
 	int kind = mode & ~FALLOC_FL_KEEP_SIZE, r;
-	struct range g = { .in = in, .at = off, .end = off + len };
+	struct range g = {
+		.in = in, .at = off, .end = off + len, .call = call
+	};
 
 	if ((kind && kind != FALLOC_FL_ZERO_RANGE) &&
 	    !(kind == FALLOC_FL_PUNCH_HOLE && keep))

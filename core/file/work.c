@@ -574,7 +574,7 @@ static int admit(struct files *f, const struct policy *p, uint64_t bytes,
 	return -EAGAIN;
 }
 
-static bool call_is_gone(const struct dynfs_call *call)
+bool call_is_gone(const struct dynfs_call *call)
 {
 	return call && call->gone && call->gone(call->ctx);
 }
@@ -603,7 +603,8 @@ int write_admit(struct inode *in, uint64_t bytes, const struct dynfs_call *call)
 	return admit_until(in, bytes, NULL, call);
 }
 
-int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes)
+int reserve_admit(struct inode *in, uint32_t policy, uint64_t bytes,
+		  const struct dynfs_call *call)
 {
-	return admit_until(in, bytes, &policy, NULL);
+	return admit_until(in, bytes, &policy, call);
 }

@@ -271,7 +271,7 @@ int view_seek(void *ctx, uint64_t ino, uint64_t off, uint32_t whence,
 	      uint64_t *ret);
 uint32_t view_writers(void *ctx, uint64_t ino);
 int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
-		   uint64_t len);
+		   uint64_t len, const struct dynfs_call *call);
 int view_copy_range(void *ctx, uint64_t from, uint64_t from_off, uint64_t to,
 		    uint64_t to_off, uint64_t len, uint64_t *ret_len);
 

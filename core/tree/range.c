@@ -48,7 +48,7 @@ uint32_t view_writers(void *ctx, uint64_t ino)
 }
 
 int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
-		   uint64_t len)
+		   uint64_t len, const struct dynfs_call *call)
 {
 	const struct tree *t = ctx;
 	AUTOINODE struct inode *in = NULL;
@@ -56,7 +56,7 @@ int view_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
 
 	if (!r)
 		r = range_get(t, ino, &in);
-	return r < 0 ? r : file_allocate(in, (int)mode, off, len);
+	return r < 0 ? r : file_allocate(in, (int)mode, off, len, call);
 }
 
 int view_copy_range(void *ctx, uint64_t from, uint64_t from_off, uint64_t to,

@@ -293,7 +293,7 @@ static void slices_of_one_extent_go_in_any_order(void **state)
 	/* some from the middle, from the end to the front, and the rest */
 	assert_int_equal(
 	    file_allocate(b, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			  all / 4, all / 2),
+			  all / 4, all / 2, NULL),
 	    0);
 	for (uint64_t off = all / 2; off > all / 4; off -= 100 * CHUNK)
 		assert_int_equal(file_truncate(a, off), 0);
@@ -347,7 +347,7 @@ static void *change_both(void *arg)
 		case 1:
 			r = file_allocate(
 			    to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
-			    len + 1);
+			    len + 1, NULL);
 			break;
 		case 2:
 			r = file_truncate(from, at);

@@ -191,7 +191,7 @@ static void a_slice_that_can_not_be_is_no_answer(void **state)
 static int punch(struct inode *in, uint64_t off, uint64_t len)
 {
 	return file_allocate(in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			     off, len);
+			     off, len, NULL);
 }
 
 /* Dirty, stored, or a part each; across a crash or not. */
@@ -362,8 +362,9 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	assert_int_equal(punch(in, UINT64_MAX, 1), -EFBIG);
 	assert_int_equal(punch(in, 1, UINT64_MAX), -EFBIG);
 	assert_int_equal(punch(in, INT64_MAX - 1, 1), 0);
-	assert_int_equal(file_allocate(in, FALLOC_FL_COLLAPSE_RANGE, 0, CHUNK),
-			 -EOPNOTSUPP);
+	assert_int_equal(
+	    file_allocate(in, FALLOC_FL_COLLAPSE_RANGE, 0, CHUNK, NULL),
+	    -EOPNOTSUPP);
 	inode_put(in);
 }
 
@@ -421,12 +422,13 @@ static bool crowd_op(struct crowd *c, uint64_t dice)
 		r = rig_write(in, off, len, 1 + (dice >> 24) % VERSIONS);
 		break;
 	case 2:
-		r = file_allocate(
-		    in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+		r = file_allocate(in,
+				  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				  off, len, NULL);
 		break;
 	case 3:
 		r = file_allocate(in, dice & 8 ? FALLOC_FL_ZERO_RANGE : 0, off,
-				  len);
+				  len, NULL);
 		break;
 	case 4:
 	case 5:

@@ -51,7 +51,7 @@ static void reserved_room_is_zeros_and_counts_as_stored(void **state)
 	struct inode *in = rig_make(r);
 	uint64_t ino = in->ino, size = 3 * CHUNK;
 
-	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	assert_int_equal(file_allocate(in, 0, 0, size, NULL), 0);
 	for (int pass = 0; pass < 2; pass++) {
 		assert_int_equal(rig_size(in), size);
 		assert_int_equal(stored(in), size);
@@ -73,7 +73,7 @@ static void reserved_room_is_zeros_and_counts_as_stored(void **state)
 	rig_check(in, CHUNK - 500, 1000, 1);
 	rig_check(in, CHUNK + 500, size - CHUNK - 500, 0);
 	/* twice is once */
-	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	assert_int_equal(file_allocate(in, 0, 0, size, NULL), 0);
 	assert_int_equal(files_reserved(r->files), size - 1000);
 	inode_put(in);
 }
@@ -89,16 +89,17 @@ static void it_is_given_back_by_holes_cuts_and_removal(void **state)
 	struct inode *in = rig_make(r);
 	uint64_t size = 8 * CHUNK;
 
-	assert_int_equal(file_allocate(in, KEEP, 0, size), 0);
+	assert_int_equal(file_allocate(in, KEEP, 0, size, NULL), 0);
 	assert_int_equal(rig_size(in), 0);
 	assert_int_equal(stored(in), size);
-	assert_int_equal(file_allocate(in, HOLE, 6 * CHUNK, 10 * CHUNK), 0);
+	assert_int_equal(file_allocate(in, HOLE, 6 * CHUNK, 10 * CHUNK, NULL),
+			 0);
 	assert_int_equal(files_reserved(r->files), 6 * CHUNK);
 	assert_int_equal(file_truncate(in, 3 * CHUNK), 0);
 	assert_int_equal(files_reserved(r->files), 6 * CHUNK);
 	assert_int_equal(file_truncate(in, CHUNK + 5), 0);
 	assert_int_equal(files_reserved(r->files), CHUNK + 5);
-	assert_int_equal(file_allocate(in, KEEP, 0, size), 0);
+	assert_int_equal(file_allocate(in, KEEP, 0, size, NULL), 0);
 	/* to the same size: what is behind it goes, as on ext4 */
 	assert_int_equal(file_truncate(in, CHUNK + 5), 0);
 	assert_int_equal(files_reserved(r->files), CHUNK + 5);
@@ -114,18 +115,19 @@ static void whole_blocks_are_reserved_and_neighbours_are_one(void **state)
 	struct inode *in = rig_make(r);
 	uint64_t ino = in->ino;
 
-	assert_int_equal(file_allocate(in, KEEP, 100, 1), 0);
+	assert_int_equal(file_allocate(in, KEEP, 100, 1, NULL), 0);
 	assert_int_equal(stored(in), 4096);
 	for (unsigned i = 0; i < CHUNK; i += 2)
 		if (i / 4096 % 2 == 0)
-			assert_int_equal(file_allocate(in, KEEP, i, 1), 0);
+			assert_int_equal(file_allocate(in, KEEP, i, 1, NULL),
+					 0);
 	assert_int_equal(stored(in), CHUNK / 2);
 	assert_int_equal(rig_slices(r, ino, SLICE_RESERVED), 8);
 	for (unsigned i = 0; i < CHUNK / 4; i += 2)
-		assert_int_equal(file_allocate(in, ZERO, 3 * CHUNK / 4 + i, 1),
-				 0);
+		assert_int_equal(
+		    file_allocate(in, ZERO, 3 * CHUNK / 4 + i, 1, NULL), 0);
 	assert_true(rig_slices(r, ino, SLICE_RESERVED) <= 8);
-	assert_int_equal(file_allocate(in, 0, 0, 2 * CHUNK), 0);
+	assert_int_equal(file_allocate(in, 0, 0, 2 * CHUNK, NULL), 0);
 	assert_int_equal(rig_slices(r, ino, SLICE_RESERVED), 2);
 	assert_int_equal(stored(in), 2 * CHUNK);
 	inode_put(in);
@@ -146,7 +148,7 @@ static void a_zeroed_range_is_reserved(void **state)
 		if (how % 2)
 			assert_int_equal(file_settle(in), 0);
 		assert_int_equal(file_allocate(in, ZERO | (how < 3 ? KEEP : 0),
-					       from, to - from),
+					       from, to - from, NULL),
 				 0);
 		for (int pass = 0; pass < 2; pass++) {
 			uint64_t size = how < 3 ? 3 * CHUNK : to;
@@ -176,7 +178,7 @@ static void many_small_zeroed_ranges_keep_a_chunk_small(void **state)
 	assert_int_equal(rig_write(in, 0, CHUNK, 1), 0);
 	assert_int_equal(file_settle(in), 0);
 	for (unsigned i = 0; i < 500; i++) {
-		assert_int_equal(file_allocate(in, ZERO, 100 * i, 50), 0);
+		assert_int_equal(file_allocate(in, ZERO, 100 * i, 50, NULL), 0);
 		if (i % 10 == 9)
 			assert_int_equal(file_settle(in), 0);
 		assert_true(rig_rows(r, &slices) < 2 * CHUNK_SLICES_MAX);
@@ -209,7 +211,7 @@ static void room_that_is_reserved_is_there_on_a_full_pool(void **state)
 	struct inode *in = rig_make(r), *other = rig_make(r);
 	uint64_t size = 12 * MIB, ino = in->ino, filled;
 
-	assert_int_equal(file_allocate(in, 0, 0, size), 0);
+	assert_int_equal(file_allocate(in, 0, 0, size, NULL), 0);
 	filled = fill(other);
 	assert_true(filled > 10 * MIB);
 	/* others get nothing, and nobody gets more than was reserved */
@@ -245,20 +247,84 @@ static void what_does_not_fit_changes_nothing(void **state)
 	struct inode *in = rig_make(r);
 	uint64_t n;
 
-	assert_int_equal(file_allocate(in, 0, 0, 1ull << 40), -ENOSPC);
-	assert_int_equal(file_allocate(in, ZERO, 5, 16ull << 40), -ENOSPC);
+	assert_int_equal(file_allocate(in, 0, 0, 1ull << 40, NULL), -ENOSPC);
+	assert_int_equal(file_allocate(in, ZERO, 5, 16ull << 40, NULL),
+			 -ENOSPC);
 	assert_int_equal(rig_size(in), 0);
 	assert_int_equal(stored(in), 0);
 	assert_int_equal(files_reserved(r->files), 0);
 	/* half, and again, as long as it fits */
-	for (n = 0; file_allocate(in, 0, n * MIB, MIB) == 0; n++)
+	for (n = 0; file_allocate(in, 0, n * MIB, MIB, NULL) == 0; n++)
 		assert_int_equal(files_reserved(r->files), (n + 1) * MIB);
 	assert_true(n > 20);
 	assert_int_equal(rig_size(in), n * MIB);
 	/* and all of it goes at once */
-	assert_int_equal(file_allocate(in, HOLE, 0, INT64_MAX), 0);
+	assert_int_equal(file_allocate(in, HOLE, 0, INT64_MAX, NULL), 0);
 	assert_int_equal(files_reserved(r->files), 0);
-	assert_int_equal(file_allocate(in, 0, 0, n * MIB), 0);
+	assert_int_equal(file_allocate(in, 0, 0, n * MIB, NULL), 0);
+	inode_put(in);
+}
+
+/* Somebody who has gone when he is asked once more than so often. */
+struct patience {
+	struct dynfs_call call;
+	unsigned left;
+};
+
+static int patience_is_over(void *ctx)
+{
+	struct patience *p = ctx;
+
+	if (!p->left)
+		return 1;
+	p->left--;
+	return 0;
+}
+
+static int allocate_until(struct inode *in, int mode, uint64_t len,
+			  unsigned asked)
+{
+	struct patience p = { .call = { .size = sizeof(p.call),
+					.ctx = &p,
+					.gone = patience_is_over },
+			      .left = asked };
+
+	return file_allocate(in, mode, 0, len, &p.call);
+}
+
+/* In steps: what is done by then is done, and nothing else is kept. */
+static void who_is_gone_reserves_no_more(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r);
+	uint64_t all = 64 * MIB, ino = in->ino, part;
+	unsigned parts = 0, asked = 0;
+
+	while (allocate_until(in, 0, all, asked) == -EINTR) {
+		part = stored(in);
+		assert_true(part < all);
+		parts += part > 0;
+		assert_int_equal(files_reserved(r->files), part);
+		assert_int_equal(rig_size(in), 0);
+		assert_int_equal(file_sync(in, false), 0);
+		inode_put(in);
+		rig_crash(r);
+		in = rig_get(r, ino);
+		assert_int_equal(files_reserved(r->files), part);
+		assert_int_equal(stored(in), part);
+		asked++;
+		assert_int_equal(file_allocate(in, HOLE, 0, all, NULL), 0);
+		assert_int_equal(files_reserved(r->files), 0);
+	}
+	assert_true(parts > 1);
+	assert_int_equal(rig_size(in), all);
+	assert_int_equal(files_reserved(r->files), all);
+	/* and a hole is no more than a part of it, too */
+	assert_int_equal(allocate_until(in, HOLE, all, 2), -EINTR);
+	part = files_reserved(r->files);
+	assert_true(part > 0 && part < all);
+	assert_int_equal(allocate_until(in, HOLE, all, 100), 0);
+	assert_int_equal(files_reserved(r->files), 0);
 	inode_put(in);
 }
 
@@ -269,7 +335,7 @@ static void what_others_reserve_makes_no_size_a_guess(void **state)
 	struct inode *in = rig_make(r), *other = rig_make(r);
 	struct dynfs_attr a;
 
-	assert_int_equal(file_allocate(in, 0, 0, CHUNK), 0);
+	assert_int_equal(file_allocate(in, 0, 0, CHUNK, NULL), 0);
 	assert_int_equal(rig_write(other, 0, 5000, 1), 0);
 	inode_attr(other, &a);
 	assert_int_equal(a.stored_bytes, 5000);
@@ -297,10 +363,11 @@ static void room_that_was_there_a_moment_ago_is_not_reserved(void **state)
 		assert_int_equal(rig_write(other, off, MIB, 1), 0);
 		assert_int_equal(file_settle(other), 0);
 	}
-	assert_int_equal(file_allocate(in, 0, 0, room - keep - 16 * MIB),
+	assert_int_equal(file_allocate(in, 0, 0, room - keep - 16 * MIB, NULL),
 			 -ENOSPC);
 	assert_int_equal(files_reserved(r->files), 0);
-	assert_int_equal(file_allocate(in, 0, 0, room - keep - 64 * MIB), 0);
+	assert_int_equal(file_allocate(in, 0, 0, room - keep - 64 * MIB, NULL),
+			 0);
 	inode_put(in);
 	inode_put(other);
 }
@@ -312,18 +379,20 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	static const int modes[] = { 0, KEEP, ZERO, ZERO | KEEP };
 
 	for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		assert_int_equal(file_allocate(in, modes[i], 0, 0), -EINVAL);
-		assert_int_equal(file_allocate(in, modes[i], INT64_MAX, 1),
-				 -EFBIG);
-		assert_int_equal(file_allocate(in, modes[i], 1, UINT64_MAX),
-				 -EFBIG);
-		assert_int_equal(file_allocate(in, modes[i], INT64_MAX - 1, 1),
-				 0);
+		assert_int_equal(file_allocate(in, modes[i], 0, 0, NULL),
+				 -EINVAL);
+		assert_int_equal(
+		    file_allocate(in, modes[i], INT64_MAX, 1, NULL), -EFBIG);
+		assert_int_equal(
+		    file_allocate(in, modes[i], 1, UINT64_MAX, NULL), -EFBIG);
+		assert_int_equal(
+		    file_allocate(in, modes[i], INT64_MAX - 1, 1, NULL), 0);
 	}
-	assert_int_equal(file_allocate(in, FALLOC_FL_PUNCH_HOLE, 0, 1),
+	assert_int_equal(file_allocate(in, FALLOC_FL_PUNCH_HOLE, 0, 1, NULL),
 			 -EOPNOTSUPP);
-	assert_int_equal(file_allocate(in, ZERO | FALLOC_FL_PUNCH_HOLE, 0, 1),
-			 -EOPNOTSUPP);
+	assert_int_equal(
+	    file_allocate(in, ZERO | FALLOC_FL_PUNCH_HOLE, 0, 1, NULL),
+	    -EOPNOTSUPP);
 	inode_put(in);
 }
 
@@ -344,6 +413,7 @@ int main(void)
 		TEST(many_small_zeroed_ranges_keep_a_chunk_small),
 		SMALL(room_that_is_reserved_is_there_on_a_full_pool),
 		SMALL(what_does_not_fit_changes_nothing),
+		LARGE(who_is_gone_reserves_no_more),
 		TEST(what_others_reserve_makes_no_size_a_guess),
 		LARGE(room_that_was_there_a_moment_ago_is_not_reserved),
 		TEST(ranges_that_can_not_be_are_refused),

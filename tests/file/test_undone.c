@@ -508,15 +508,16 @@ static void a_range_done_in_part_is_told_to_frontends(void **state)
 	buf_put8(&value, 99);
 	rig_exchange(r, &slice, &value);
 	/* before anything was done */
-	assert_int_equal(file_allocate(in, FALLOC_FL_ZERO_RANGE, 0, PARTS_END),
-			 -EUCLEAN);
+	assert_int_equal(
+	    file_allocate(in, FALLOC_FL_ZERO_RANGE, 0, PARTS_END, NULL),
+	    -EUCLEAN);
 	rig_check(in, 0, PART, 1);
 	nap(100);
 	assert_int_equal(atomic_load(&l.n), 0);
 	/* and after some of it */
 	assert_int_equal(
 	    file_allocate(in, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-			  PARTS_END),
+			  PARTS_END, NULL),
 	    -EUCLEAN);
 	for (int i = 0; i < 500 && !atomic_load(&l.n); i++)
 		nap(10);

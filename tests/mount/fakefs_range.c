@@ -61,12 +61,15 @@ static uint32_t fake_writers(void *ctx, uint64_t ino)
 
 /* All modes make zeros, but for preallocation. */
 static int fake_fallocate(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
-			  uint64_t len)
+			  uint64_t len, const struct dynfs_call *call)
 {
 	struct fakefs *f = ctx;
 	struct fake_node *n;
 	uint64_t size, end = off + len;
-	int err = 0;
+	int err = fakefs_hang(f, ino, call);
+
+	if (err)
+		return err;
 
 	pthread_mutex_lock(&f->lock);
 	atomic_store(&f->last_mode, mode);

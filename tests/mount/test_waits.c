@@ -137,7 +137,7 @@ static void on_alarm(int number)
 	(void)number;
 }
 
-enum wish { READ_DIRECT, WRITE, FSYNC, SEEK, CLOSE };
+enum wish { READ_DIRECT, WRITE, ALLOCATE, FSYNC, SEEK, CLOSE };
 
 /* Makes one call that waits, in a thread to which a signal can be sent. */
 struct impatient {
@@ -159,6 +159,9 @@ static void *impatient_main(void *arg)
 		break;
 	case WRITE:
 		r = pwrite(p->fd, page, sizeof(page), 0);
+		break;
+	case ALLOCATE:
+		r = fallocate(p->fd, 0, 0, 1 << 20);
 		break;
 	case FSYNC:
 		r = fsync(p->fd);
@@ -298,6 +301,23 @@ static void a_write_stops_only_where_nothing_of_it_is_done(void **state)
 	assert_int_equal(p.err, 0);
 }
 
+/* It may take long, and what is done of it does no harm. */
+static void a_reservation_is_asked_to_stop(void **state)
+{
+	struct impatient p;
+
+	(void)state;
+	hanging_file("room");
+	start_to_hang(&p, ALLOCATE, mounted_path(&the, "room"), 1);
+	disturb(&p);
+	assert_false(atomic_load(&p.done));
+	assert_true(gives_up(&p));
+	assert_int_equal(p.err, EINTR);
+	assert_int_equal(atomic_load(&the.fs->n_gone), 1);
+	assert_true(mounted_wait(&the.fs->n_hanging, 0));
+	stop_hanging(&p);
+}
+
 #define CROWD 90 /* more than may wait inside of the view */
 
 static void a_crowd_that_waits_keeps_nobody_out(void **state)
@@ -358,6 +378,7 @@ static int run_all(void)
 		MOUNTED(who_gives_up_waiting_is_answered_at_once),
 		MOUNTED(what_was_answered_to_nobody_counts_as_not_told),
 		MOUNTED(a_write_stops_only_where_nothing_of_it_is_done),
+		MOUNTED(a_reservation_is_asked_to_stop),
 		MOUNTED(a_crowd_that_waits_keeps_nobody_out),
 	};
 

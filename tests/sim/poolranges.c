@@ -40,7 +40,7 @@ void do_punch(struct actor *a)
 	(void)answered(a,
 		       fs->fallocate(fs->ctx, ino_of(a, node),
 				     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				     off, len),
+				     off, len, NULL),
 		       "punch");
 	pm_zero(a->m, node, off, off + len);
 }
@@ -101,7 +101,7 @@ void do_allocate(struct actor *a)
 		return;
 	some_range(a, node, &off, &len);
 	len = len < ALLOC_MAX ? len : ALLOC_MAX;
-	r = fs->fallocate(fs->ctx, ino_of(a, node), mode, off, len);
+	r = fs->fallocate(fs->ctx, ino_of(a, node), mode, off, len, NULL);
 	if (refused(a, r))
 		return;
 	(void)answered(a, r, "fallocate");
@@ -124,7 +124,7 @@ void do_cut_far(struct actor *a)
 		return;
 	in.size_bytes = pm_newest(a->m, node)->len;
 	r = fs->fallocate(fs->ctx, ino_of(a, node), FALLOC_FL_KEEP_SIZE,
-			  in.size_bytes, 1 + dice(&a->rng, FAR_MAX));
+			  in.size_bytes, 1 + dice(&a->rng, FAR_MAX), NULL);
 	if (refused(a, r) || !answered(a, r, "fallocate far"))
 		return;
 	if (dice(&a->rng, 4) == 0)

@@ -488,9 +488,10 @@ uint64_t files_reserved(struct files *f)
 	return 0;
 }
 
-int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len)
+int file_allocate(struct inode *in, int mode, uint64_t off, uint64_t len,
+		  const struct dynfs_call *call)
 {
-	(void)in, (void)mode, (void)off, (void)len;
+	(void)in, (void)mode, (void)off, (void)len, (void)call;
 	return -EOPNOTSUPP;
 }
 

@@ -239,9 +239,14 @@ struct dynfs_fs_view {
 		    uint64_t *ret);
 	/* How often it is open for writing. */
 	uint32_t (*writers)(void *ctx, uint64_t ino);
-	/* mode as in fallocate(2); -EOPNOTSUPP: none that the pool has. */
+	/*
+	 * mode as in fallocate(2); -EOPNOTSUPP: none that the pool has.  A
+	 * large range goes in steps, of which an error leaves those that were
+	 * done.  Of call (or NULL) gone() is asked between them: then it ends
+	 * with -EINTR.
+	 */
 	int (*fallocate)(void *ctx, uint64_t ino, uint32_t mode, uint64_t off,
-			 uint64_t len);
+			 uint64_t len, const struct dynfs_call *call);
 	/*
 	 * From one file to another or within one, sharing what can be shared.
 	 * ret_len: how many bytes; fewer at the end of the source, or when

@@ -224,13 +224,6 @@ static int content_copy_done(void *ctx, int err)
 	return answered;
 }
 
-static int content_copy_gone(void *ctx)
-{
-	const struct front_slow *s = ctx;
-
-	return fuse_req_interrupted(s->req) && front_gave_up(s->pid);
-}
-
 static void content_copy_begin(struct front_slow *s)
 {
 	const struct dynfs_fs_view *fs = s->front->fs;
@@ -263,7 +256,7 @@ static bool content_write_copy(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	s->call = (struct dynfs_call){ .size = sizeof(s->call),
 				       .ctx = s,
 				       .done = content_copy_done,
-				       .gone = content_copy_gone };
+				       .gone = front_slow_gone };
 	front_slow_run(s);
 	return true;
 }

@@ -151,6 +151,8 @@ void front_slow_release(struct front *f, struct dynfs_file *file);
 /* True: the request is to be answered; false: it was.  Then free it. */
 bool front_slow_over(struct front_slow *s, fuse_req_t *ret);
 void front_slow_free(struct front_slow *s);
+/* For its call, if it may not end alone: the request is good until then. */
+int front_slow_gone(void *ctx);
 /* May one more be inside the view, now?  It is, until it leaves. */
 bool front_slow_room(struct front *f);
 void front_slow_leave(struct front *f);

@@ -258,8 +258,8 @@ static void range_fallocate(struct front_slow *s)
 {
 	const struct dynfs_fs_view *fs = s->front->fs;
 
-	range_reply(s,
-		    fs->fallocate(fs->ctx, s->ino, s->flags, s->off, s->len));
+	range_reply(s, fs->fallocate(fs->ctx, s->ino, s->flags, s->off, s->len,
+				     &s->call));
 }
 
 void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
@@ -279,6 +279,9 @@ void front_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 	s->flags = (uint32_t)mode;
 	s->off = (uint64_t)off;
 	s->len = (size_t)len;
+	s->call = (struct dynfs_call){ .size = sizeof(s->call),
+				       .ctx = s,
+				       .gone = front_slow_gone };
 	front_slow_run(s);
 }
 

@@ -117,6 +117,13 @@ void front_slow_free(struct front_slow *s)
 		slow_free(s);
 }
 
+int front_slow_gone(void *ctx)
+{
+	const struct front_slow *s = ctx;
+
+	return fuse_req_interrupted(s->req) && front_gave_up(s->pid);
+}
+
 /* From libfuse, with the request locked. */
 static void slow_interrupted(fuse_req_t req, void *data)
 {
