@@ -189,6 +189,9 @@ struct files {
 		uint64_t bytes;
 	} * reserves; /* owned */
 	uint32_t n_reserves;
+	/* the sum of all: who writes looks here first, without the lock */
+	atomic_uint_fast64_t reserved_bytes;
+	atomic_uint_fast64_t claims; /* so many there were, under dirty_lock */
 
 	atomic_uint_fast64_t map_bytes; /* of all contents */
 	uint64_t map_limit;

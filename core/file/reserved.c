@@ -48,6 +48,7 @@ int reserved_add(struct files *f, uint32_t policy, uint64_t bytes)
 	if (!r)
 		return -ENOMEM;
 	r->bytes += bytes;
+	atomic_fetch_add(&f->reserved_bytes, bytes);
 	return 0;
 }
 
@@ -57,8 +58,11 @@ void reserved_sub(struct files *f, uint32_t policy, uint64_t bytes)
 
 	AUTOLOCK(&f->reserved_lock);
 	r = reserve_of(f, policy);
-	if (r)
-		r->bytes -= bytes < r->bytes ? bytes : r->bytes;
+	if (!r)
+		return;
+	bytes = bytes < r->bytes ? bytes : r->bytes;
+	r->bytes -= bytes;
+	atomic_fetch_sub(&f->reserved_bytes, bytes);
 }
 
 uint64_t reserved_as(struct files *f, const struct policy *as)
@@ -66,6 +70,8 @@ uint64_t reserved_as(struct files *f, const struct policy *as)
 	struct extents *x = f->how.extents;
 	uint64_t sum = 0;
 
+	if (!atomic_load(&f->reserved_bytes))
+		return 0;
 	AUTOLOCK(&f->reserved_lock);
 	for (uint32_t i = 0; i < f->n_reserves; ++i) {
 		const struct policy_reserve *r = &f->reserves[i];

@@ -549,23 +549,28 @@ bool files_room_comes(struct files *f, unsigned *looks)
 static int admit(struct files *f, const struct policy *p, uint64_t bytes,
 		 const uint32_t *reserve, unsigned tries)
 {
+	uint64_t claims = atomic_load(&f->claims);
+	/* before the disks are asked: what is stored of it meanwhile counts
+	 * twice then, and not as room that is nobody's */
 	uint64_t reserved = reserved_as(f, p);
 	uint64_t room = room_left(f, p, reserved + bytes), dirty;
 
 	AUTOLOCK(&f->dirty_lock);
-	/* again, as others who reserve have the lock */
-	reserved = reserved_as(f, p);
-	room -= reserved < room ? reserved : room;
 	if (f->stop)
 		return -EROFS;
+	/* others who reserve had the lock: all of it again */
+	if (claims != atomic_load(&f->claims))
+		return -EAGAIN;
+	room -= reserved < room ? reserved : room;
 	if (!f->dearest || policy_costs_more(p, f->dearest))
 		f->dearest = p;
 	dirty = in_form(f->dirty_bytes, f->dearest, p);
 	if (f->dirty_bytes <= f->dirty_limit &&
 	    (!bytes || (bytes <= room && dirty <= room - bytes))) {
-		if (reserve)
-			return reserved_add(f, *reserve, bytes);
-		return 0;
+		if (!reserve)
+			return 0;
+		atomic_fetch_add(&f->claims, 1);
+		return reserved_add(f, *reserve, bytes);
 	}
 	if (bytes > room || (f->dirty_bytes <= f->dirty_limit &&
 			     (!f->dirty_bytes || tries >= 100)))

@@ -35,6 +35,8 @@ struct rig {
 	/* called before each write or sync of a disk; once: set to NULL first */
 	void (*_Atomic on_write)(struct rig *r);
 	void (*_Atomic on_sync)(struct rig *r);
+	/* the same, after the last disk was asked for its room */
+	void (*_Atomic on_space)(struct rig *r);
 	void *ctx; /* the test's own, for the hooks */
 };
 

@@ -17,6 +17,12 @@ static int set_up_small(void **state)
 	return rig_begin(state, 2, 48 * MIB);
 }
 
+/* The same, but nothing is stored by itself. */
+static int set_up_still(void **state)
+{
+	return rig_begin(state, 0, 48 * MIB);
+}
+
 /* Disks on which there is plenty of room. */
 static int set_up_large(void **state)
 {
@@ -372,6 +378,55 @@ static void room_that_was_there_a_moment_ago_is_not_reserved(void **state)
 	inode_put(other);
 }
 
+/* By who writes: others ask, too, and what they are told is known a while. */
+static struct asked {
+	pthread_t writer;
+	struct inode *in;
+	unsigned left;
+} asked;
+
+static void settle_while_it_is_asked(struct rig *r)
+{
+	if (!pthread_equal(asked.writer, pthread_self()) || asked.left--)
+		return;
+	atomic_store(&r->on_space, NULL);
+	assert_int_equal(file_settle(asked.in), 0);
+}
+
+/*
+ * What others store in their reserved room while the disks are asked is in
+ * neither sum, if these are asked first.
+ */
+static void room_that_is_used_meanwhile_is_nobody_elses(void **state)
+{
+	struct rig *r = *state;
+	struct inode *other = rig_make(r);
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct inode *in = rig_make(r);
+		uint64_t total, room, more;
+
+		assert_int_equal(file_allocate(in, 0, 0, 8 * MIB, NULL), 0);
+		assert_int_equal(rig_write(in, 0, 8 * MIB, 2), 0);
+		assert_int_equal(file_sync(other, false), 0);
+		extents_capacity(r->extents, extents_policy_default(r->extents),
+				 &total, &room);
+		/* half of it is too much, whatever the log takes */
+		more = room - extents_reserve(total) - 4 * MIB;
+		asked = (struct asked){ pthread_self(), in, i };
+		atomic_store(&r->on_space, settle_while_it_is_asked);
+		for (int j = 0; j < 100 && atomic_load(&r->on_space); j++) {
+			simos_advance(r->sim, 1000000000);
+			assert_int_equal(rig_write(other, 0, more, 1), -ENOSPC);
+		}
+		assert_null(atomic_load(&r->on_space));
+		assert_true(rig_is_clean(in));
+		assert_int_equal(files_reserved(r->files), 0);
+		inode_put(in);
+	}
+	inode_put(other);
+}
+
 static void ranges_that_can_not_be_are_refused(void **state)
 {
 	struct rig *r = *state;
@@ -400,6 +455,8 @@ static void ranges_that_can_not_be_are_refused(void **state)
 	cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 #define SMALL(name)                                                            \
 	cmocka_unit_test_setup_teardown(name, set_up_small, rig_tear_down)
+#define STILL(name)                                                            \
+	cmocka_unit_test_setup_teardown(name, set_up_still, rig_tear_down)
 #define LARGE(name)                                                            \
 	cmocka_unit_test_setup_teardown(name, set_up_large, rig_tear_down)
 
@@ -416,6 +473,7 @@ int main(void)
 		LARGE(who_is_gone_reserves_no_more),
 		TEST(what_others_reserve_makes_no_size_a_guess),
 		LARGE(room_that_was_there_a_moment_ago_is_not_reserved),
+		STILL(room_that_is_used_meanwhile_is_nobody_elses),
 		TEST(ranges_that_can_not_be_are_refused),
 	};
 
