@@ -123,7 +123,7 @@ int slice_put(struct inode *in, struct content *c, struct chunk *k,
 		r = map_add(&k->map, s);
 	if (r >= 0)
 		r = drop_hidden(in, k, b);
-	rec_move(&in->rec, before, map_amount(&k->map));
+	amount_move(in, before, map_amount(&k->map));
 	chunk_weigh(in->files, c, k);
 	return r;
 }

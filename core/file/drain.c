@@ -176,6 +176,7 @@ static void sum_chunk(struct sum *t, uint64_t next)
 		return;
 	t->amount.stored += now.stored;
 	t->amount.reserved += now.reserved;
+	t->amount.inlined += now.inlined;
 	map_done(&t->map);
 	t->chunk = next;
 }
@@ -283,7 +284,7 @@ static int drain_commit(struct inode *in, const struct content *c,
 	if (!left->below)
 		batch_delete(&b, key.data, key.len);
 	if (dead.stored) {
-		rec_move(&in->rec, dead, (struct amount){ 0 });
+		amount_move(in, dead, (struct amount){ 0 });
 		inode_record(in, &b);
 	}
 	return meta_commit(f->how.meta, &b, NULL);

@@ -46,6 +46,7 @@ struct inode {
 	atomic_bool fresh;  /* not in the metadata yet */
 	bool dirty_attr;    /* rec is newer than what was committed */
 	uint64_t disk_size; /* the size that a commit may write now */
+	uint64_t inlined;   /* of stored: syncs put it into the metadata */
 	atomic_uint marks;  /* tree's own; 0 when it comes into memory */
 	/* tree's own: grows when a change of the names below is committed */
 	atomic_uint_fast64_t names;
@@ -55,6 +56,7 @@ struct inode {
 		uint32_t uid, gid, project;
 		uint64_t stored, reserved;
 		uint32_t policy;
+		uint64_t inlined; /* that is to become extents yet */
 	} counted;
 
 	/* Content: dirty runs and chunk maps; writers exclude all others. */
@@ -76,6 +78,7 @@ struct files_how {
 	uint64_t memory_bytes;
 	uint32_t inline_file_bytes; /* files up to this stay inline (512) */
 	uint32_t inline_sync_bytes; /* synced runs up to this (16 KiB) */
+	uint64_t inline_most_bytes; /* of them, until they have moved */
 	uint32_t cut_rows;          /* slices that one batch takes away (512) */
 	unsigned n_threads;         /* flush workers */
 	uint64_t flush_ns;          /* dirty runs older than this are flushed */

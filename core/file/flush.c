@@ -289,12 +289,19 @@ static bool meta_is_as_safe(const struct flush *g, const struct policy *p)
 	return meta_copies(g->f->how.meta) > p->m;
 }
 
+/* Not more than moves from there in time: it keeps room for little. */
+static bool metadata_takes(struct files *f, uint64_t bytes)
+{
+	return bytes <= f->how.inline_sync_bytes &&
+	       atomic_load(&f->inlined_bytes) + bytes <=
+		   f->how.inline_most_bytes;
+}
+
 /* First what goes into the metadata, then the rest. */
 static int place_all(struct flush *g, enum flush_mode mode)
 {
 	uint32_t big = g->f->how.extent_bytes / 2, zero = 0;
-	bool sync_inline =
-	    mode == FLUSH_SYNC && g->bytes <= g->f->how.inline_sync_bytes;
+	bool sync_inline = mode == FLUSH_SYNC && metadata_takes(g->f, g->bytes);
 	int r = 0;
 
 	for (uint32_t i = 0; i < g->n && r >= 0; ++i) {
@@ -347,7 +354,7 @@ static int commit_slice(struct flush *g, struct item *it)
 	it->slice.bytes = NULL; /* the map's, whatever came of it */
 	if (r >= 0)
 		r = drop_hidden(it->in, k, &g->batch);
-	rec_move(&it->in->rec, before, map_amount(&k->map));
+	amount_move(it->in, before, map_amount(&k->map));
 	run_count(it->in->content, it->run, true);
 	chunk_weigh(g->f, it->in->content, k);
 	return r;

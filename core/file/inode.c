@@ -55,10 +55,20 @@ static struct inode *inode_alloc(struct files *f, uint64_t ino)
 	return in;
 }
 
+/* What is in the metadata stays there: nobody is left who would move it. */
+static void inode_unclaim(struct inode *in)
+{
+	if (!in->counted.exists || !in->counted.inlined)
+		return;
+	atomic_fetch_sub(&in->files->inlined_bytes, in->counted.inlined);
+	reserved_sub(in->files, in->counted.policy, in->counted.inlined);
+}
+
 void inode_destroy(struct inode *in)
 {
 	if (in->content)
 		content_free(in->files, in->content);
+	inode_unclaim(in);
 	free(unconst(in->rec.target));
 	(void)pthread_rwlock_destroy(&in->io);
 	(void)pthread_mutex_destroy(&in->lock);
@@ -307,21 +317,49 @@ void inode_put_record(struct inode *in, struct batch *b)
 	batch_put(b, key.data, key.len, value.data, value.len);
 }
 
+static uint64_t reserved_of(const struct inode_counted *c)
+{
+	return c->exists ? c->reserved : 0;
+}
+
+static uint64_t inlined_of(const struct inode_counted *c)
+{
+	return c->exists ? c->inlined : 0;
+}
+
+/* Bytes that are in the metadata so far will take the room of extents, too. */
+static int count_claims(struct inode *in, const struct inode_counted *now)
+{
+	const struct inode_counted *was = &in->counted;
+	uint64_t had = reserved_of(was) + inlined_of(was);
+	uint64_t has = reserved_of(now) + inlined_of(now);
+	struct files *f = in->files;
+	int r;
+
+	if (inlined_of(was) != inlined_of(now))
+		atomic_fetch_add(&f->inlined_bytes,
+				 inlined_of(now) - inlined_of(was));
+	if (had == has && (!has || was->policy == now->policy))
+		return 0;
+	/* first, so that the room is nobody's for no moment */
+	r = reserved_add(f, now->policy, has);
+	reserved_sub(f, was->policy, had);
+	return r;
+}
+
 /* What it keeps of the pool's room is another now, under the same lock. */
 static void count_reserved(struct inode *in, const struct inode_counted *now,
 			   struct batch *b)
 {
 	const struct inode_counted *was = &in->counted;
-	uint64_t had = was->exists ? was->reserved : 0;
-	uint64_t has = now->exists ? now->reserved : 0;
+	uint64_t had = reserved_of(was), has = reserved_of(now);
+	int r = count_claims(in, now);
 
-	if (had == has && (!has || was->policy == now->policy))
-		return;
-	/* first, so that the room is nobody's for no moment */
-	if (reserved_add(in->files, now->policy, has) < 0 && b)
-		b->error = -ENOMEM;
-	reserved_sub(in->files, was->policy, had);
 	if (!b)
+		return;
+	if (r < 0)
+		b->error = -ENOMEM;
+	if (had == has && (!has || was->policy == now->policy))
 		return;
 	batch_count(b, USAGE_RESERVED, was->policy, 0, -(int64_t)had);
 	batch_count(b, USAGE_RESERVED, now->policy, 0, (int64_t)has);
@@ -349,12 +387,16 @@ static uint64_t moved(uint64_t n, uint64_t was, uint64_t is)
 	return is >= was ? n + (is - was) : n - (n < was - is ? n : was - is);
 }
 
-void rec_move(struct inode_rec *rec, struct amount was, struct amount is)
+void amount_move(struct inode *in, struct amount was, struct amount is)
 {
+	struct inode_rec *rec = &in->rec;
+
 	rec->stored = moved(rec->stored, was.stored, is.stored);
 	rec->reserved = moved(rec->reserved, was.reserved, is.reserved);
 	if (rec->reserved > rec->stored) /* damage of long ago */
 		rec->reserved = rec->stored;
+	/* what a crash has left there is not known of */
+	in->inlined = moved(in->inlined, was.inlined, is.inlined);
 }
 
 bool inode_is_dir(struct inode *in)
@@ -366,10 +408,11 @@ bool inode_is_dir(struct inode *in)
 
 void inode_record(struct inode *in, struct batch *b)
 {
+	bool moves = in->rec.size > in->files->how.inline_file_bytes;
 	struct inode_counted now = { true,           in->rec.uid,
 				     in->rec.gid,    in->rec.project,
 				     in->rec.stored, in->rec.reserved,
-				     in->rec.policy };
+				     in->rec.policy, moves ? in->inlined : 0 };
 
 	inode_put_record(in, b);
 	if (in->counted.exists)
@@ -383,8 +426,8 @@ void inode_record(struct inode *in, struct batch *b)
 
 struct before inode_before(const struct inode *in)
 {
-	return (struct before){ in->rec, in->counted, in->disk_size, in->fresh,
-				in->dirty_attr };
+	return (struct before){ in->rec,     in->counted, in->disk_size,
+				in->inlined, in->fresh,   in->dirty_attr };
 }
 
 void inode_undo(struct inode *in, const struct before *was)
@@ -392,6 +435,7 @@ void inode_undo(struct inode *in, const struct before *was)
 	inode_uncount(in, &was->counted);
 	in->rec = was->rec;
 	in->disk_size = was->disk_size;
+	in->inlined = was->inlined;
 	in->fresh = was->fresh;
 	in->dirty_attr = was->dirty_attr;
 }

@@ -117,6 +117,8 @@ struct amount map_amount(const struct map *m)
 			n.stored += m->shown[i].len;
 		if (kind == SLICE_RESERVED)
 			n.reserved += m->shown[i].len;
+		if (kind == SLICE_INLINE)
+			n.inlined += m->shown[i].len;
 	}
 	return n;
 }

@@ -81,9 +81,9 @@ struct chunk {
 void map_done(struct map *m);
 /* Takes over bytes (also on failure).  Sequences only grow. */
 int map_add(struct map *m, const struct slice *s);
-/* What counts as stored, and what of it only keeps room. */
+/* What counts as stored; what of it only keeps room, or is in the metadata. */
 struct amount {
-	uint64_t stored, reserved;
+	uint64_t stored, reserved, inlined;
 };
 /* Of what is shown. */
 struct amount map_amount(const struct map *m);
@@ -191,6 +191,7 @@ struct files {
 	uint32_t n_reserves;
 	/* the sum of all: who writes looks here first, without the lock */
 	atomic_uint_fast64_t reserved_bytes;
+	atomic_uint_fast64_t inlined_bytes; /* of that: of all inodes */
 	atomic_uint_fast64_t claims; /* so many there were, under dirty_lock */
 
 	atomic_uint_fast64_t map_bytes; /* of all contents */
@@ -296,8 +297,8 @@ void count_gone(struct inode *in, struct batch *b);
 const struct policy *policy_of_id(struct extents *x, uint32_t id);
 /* inode_policy(), with no lock held. */
 const struct policy *policy_of(struct inode *in);
-/* The record counts what is now in the place of what was. */
-void rec_move(struct inode_rec *rec, struct amount was, struct amount is);
+/* The inode counts what is now in the place of what was; lock is held. */
+void amount_move(struct inode *in, struct amount was, struct amount is);
 /* files.lock is held, for all three */
 struct inode *inode_find(struct files *f, uint64_t ino);
 void inode_use(struct files *f, struct inode *in);
@@ -309,7 +310,7 @@ void inode_destroy(struct inode *in);
 struct before {
 	struct inode_rec rec;
 	struct inode_counted counted;
-	uint64_t disk_size;
+	uint64_t disk_size, inlined;
 	bool fresh, dirty_attr;
 };
 struct before inode_before(const struct inode *in);

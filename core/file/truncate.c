@@ -129,6 +129,7 @@ static void plan_intent(struct inode *in, const struct plan *p,
 		return;
 	in->rec.stored = p->amount.stored;
 	in->rec.reserved = p->amount.reserved;
+	in->inlined = p->amount.inlined;
 }
 
 static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
@@ -141,7 +142,7 @@ static int cut_batch(struct inode *in, struct content *c, const struct plan *p,
 	else
 		r = rows_drop(in->files, in->ino, &p->rows, b, NULL);
 	if (!left->below)
-		rec_move(&in->rec, p->amount, (struct amount){ 0 });
+		amount_move(in, p->amount, (struct amount){ 0 });
 	if (r >= 0)
 		r = cut_edge(in, c, p->size, b);
 	return r < 0 ? r : b->error;

@@ -251,6 +251,8 @@ struct files_how parts_files(const struct pool_how *how, struct pool *p)
 		.memory_bytes = memory_left(conf) / 4 * 3,
 		.inline_file_bytes = 512,
 		.inline_sync_bytes = 16u << 10,
+		/* the log has them, too, and the index for a while twice */
+		.inline_most_bytes = log_bytes_of(p->disks) / 2,
 		.cut_rows = how->cut_rows ? how->cut_rows : 512,
 		.n_threads = 1 + pool_threads(conf),
 		.flush_ns = 1000000000,

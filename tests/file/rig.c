@@ -126,6 +126,7 @@ void rig_new(struct rig *r, unsigned n_threads, uint64_t disk_bytes)
 				     .memory_bytes = 8u << 20,
 				     .inline_file_bytes = 512,
 				     .inline_sync_bytes = 16384,
+				     .inline_most_bytes = 64u << 20,
 				     .cut_rows = 512,
 				     .n_threads = n_threads,
 				     .flush_ns = 20000000 };

@@ -385,6 +385,18 @@ static struct asked {
 	unsigned left;
 } asked;
 
+/* What others may take; the log gives nothing back for a while. */
+static uint64_t room_now(struct rig *r)
+{
+	uint64_t total, room;
+
+	assert_int_equal(meta_checkpoint(r->meta), 0);
+	simos_advance(r->sim, 1000000000); /* what was known is old */
+	extents_capacity(r->extents, extents_policy_default(r->extents), &total,
+			 &room);
+	return room - extents_reserve(total) - files_reserved(r->files);
+}
+
 static void settle_while_it_is_asked(struct rig *r)
 {
 	if (!pthread_equal(asked.writer, pthread_self()) || asked.left--)
@@ -402,17 +414,14 @@ static void room_that_is_used_meanwhile_is_nobody_elses(void **state)
 	struct rig *r = *state;
 	struct inode *other = rig_make(r);
 
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		struct inode *in = rig_make(r);
-		uint64_t total, room, more;
+		uint64_t more;
 
 		assert_int_equal(file_allocate(in, 0, 0, 8 * MIB, NULL), 0);
 		assert_int_equal(rig_write(in, 0, 8 * MIB, 2), 0);
-		assert_int_equal(file_sync(other, false), 0);
-		extents_capacity(r->extents, extents_policy_default(r->extents),
-				 &total, &room);
-		/* half of it is too much, whatever the log takes */
-		more = room - extents_reserve(total) - 4 * MIB;
+		/* half of that is too much, whatever the log takes */
+		more = room_now(r) + 4 * MIB;
 		asked = (struct asked){ pthread_self(), in, i };
 		atomic_store(&r->on_space, settle_while_it_is_asked);
 		for (int j = 0; j < 100 && atomic_load(&r->on_space); j++) {
@@ -424,6 +433,90 @@ static void room_that_is_used_meanwhile_is_nobody_elses(void **state)
 		assert_int_equal(files_reserved(r->files), 0);
 		inode_put(in);
 	}
+	inode_put(other);
+}
+
+#define PIECE 16384u /* goes into the metadata, with a sync */
+
+/* What is reserved is kept until there are extents, and not only a record. */
+static void synced_bytes_keep_their_room_until_they_have_moved(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in = rig_make(r), *other = rig_make(r);
+	uint64_t ino = in->ino, synced = 0;
+
+	assert_int_equal(file_allocate(in, 0, 0, 8 * MIB, NULL), 0);
+	for (; synced < 4 * MIB; synced += PIECE) {
+		assert_int_equal(rig_write(in, synced, PIECE, 1), 0);
+		assert_int_equal(file_sync(in, false), 0);
+		assert_true(rig_is_clean(in));
+	}
+	assert_int_equal(rig_slices(r, ino, SLICE_EXTENT), 0);
+	assert_int_equal(files_reserved(r->files), 8 * MIB);
+	assert_int_equal(rig_write(other, 0, room_now(r) + 3 * MIB, 2),
+			 -ENOSPC);
+	/* a hole and a cut take it away like anything else */
+	assert_int_equal(file_allocate(in, HOLE, 0, MIB, NULL), 0);
+	assert_int_equal(files_reserved(r->files), 7 * MIB);
+	assert_int_equal(file_settle(in), 0);
+	assert_int_equal(rig_slices(r, ino, SLICE_INLINE), 0);
+	assert_int_equal(files_reserved(r->files), 4 * MIB);
+	assert_int_equal(stored(in), 7 * MIB);
+	rig_check(in, MIB, 3 * MIB, 1);
+	assert_int_equal(rig_write(in, 4 * MIB, PIECE, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(files_reserved(r->files), 4 * MIB);
+	assert_int_equal(file_truncate(in, 4 * MIB), 0);
+	assert_int_equal(files_reserved(r->files), 0);
+	assert_int_equal(rig_write(in, 4 * MIB, PIECE, 1), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(files_reserved(r->files), PIECE);
+	rig_unlink(r, in);
+	inode_put(in);
+	inode_put(other);
+	rig_refresh(r);
+	assert_int_equal(files_reserved(r->files), 0);
+}
+
+/* The index of a small pool has no room for all that somebody syncs. */
+static void only_so_much_of_it_waits_in_the_metadata(void **state)
+{
+	struct rig *r = *state;
+	struct inode *in, *other;
+
+	r->how.inline_most_bytes = 4ull * PIECE;
+	rig_refresh(r);
+	in = rig_make(r);
+	other = rig_make(r);
+	assert_int_equal(file_allocate(in, 0, 0, MIB, NULL), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		struct inode *of = i % 2 ? in : other;
+
+		assert_int_equal(rig_write(of, i * PIECE, PIECE, 1), 0);
+		assert_int_equal(file_sync(of, false), 0);
+	}
+	assert_int_equal(rig_slices(r, in->ino, SLICE_INLINE), 2);
+	assert_int_equal(rig_slices(r, other->ino, SLICE_INLINE), 2);
+	for (unsigned i = 0; i < 10; i++)
+		rig_check(i % 2 ? in : other, i * PIECE, PIECE, 1);
+	assert_int_equal(file_settle(in), 0);
+	assert_int_equal(file_settle(other), 0);
+	assert_int_equal(rig_write(in, 0, PIECE, 2), 0);
+	assert_int_equal(file_sync(in, false), 0);
+	assert_int_equal(rig_slices(r, in->ino, SLICE_INLINE), 1);
+	/* those that stay there for good do not count */
+	for (unsigned i = 0; i < 300; i++) {
+		struct inode *small = rig_make(r);
+
+		assert_int_equal(rig_write(small, 0, 512, 3), 0);
+		assert_int_equal(file_sync(small, false), 0);
+		assert_int_equal(rig_slices(r, small->ino, SLICE_INLINE), 1);
+		inode_put(small);
+	}
+	assert_int_equal(rig_write(other, 0, PIECE, 2), 0);
+	assert_int_equal(file_sync(other, false), 0);
+	assert_int_equal(rig_slices(r, other->ino, SLICE_INLINE), 1);
+	inode_put(in);
 	inode_put(other);
 }
 
@@ -474,6 +567,8 @@ int main(void)
 		TEST(what_others_reserve_makes_no_size_a_guess),
 		LARGE(room_that_was_there_a_moment_ago_is_not_reserved),
 		STILL(room_that_is_used_meanwhile_is_nobody_elses),
+		STILL(synced_bytes_keep_their_room_until_they_have_moved),
+		TEST(only_so_much_of_it_waits_in_the_metadata),
 		TEST(ranges_that_can_not_be_are_refused),
 	};
 

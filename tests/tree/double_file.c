@@ -214,7 +214,7 @@ int inode_get(struct files *f, uint64_t ino, struct inode **ret)
 	in = inode_make(f, ino, &rec);
 	in->counted =
 	    (struct inode_counted){ true,       rec.uid, rec.gid, rec.project,
-				    rec.stored, 0,       0 };
+				    rec.stored, 0,       0,       0 };
 	*ret = in;
 	return 0;
 }
@@ -345,7 +345,7 @@ void inode_record(struct inode *in, struct batch *b)
 	count(b, &in->counted, -1);
 	in->counted =
 	    (struct inode_counted){ true,       rec.uid, rec.gid, rec.project,
-				    rec.stored, 0,       0 };
+				    rec.stored, 0,       0,       0 };
 	count(b, &in->counted, 1);
 	in->fresh = false;
 	in->dirty_attr = false;
