@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two things at once.  Hooks put the second into the middle of the first. */
 #include "rig.h"
+#include "seeded.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -298,12 +299,6 @@ struct crowd {
 	uint64_t ino, seed;
 };
 
-static uint64_t next(uint64_t *seed)
-{
-	*seed += 0x9e3779b97f4a7c15u;
-	return hash_u64(*seed);
-}
-
 /* Each owns every fourth block: what it wrote last is what it reads. */
 static void *crowd_member(void *arg)
 {
@@ -313,9 +308,9 @@ static void *crowd_member(void *arg)
 
 	for (int i = 0; i < 400; i++) {
 		struct inode *in = rig_get(c->r, c->ino);
-		uint64_t b = next(&seed) % 64, off = (b * 4 + me) * 1500;
+		uint64_t b = rnd(&seed) % 64, off = (b * 4 + me) * 1500;
 
-		switch (next(&seed) % 6) {
+		switch (rnd(&seed) % 6) {
 		case 0:
 			assert_int_equal(file_sync(in, false), 0);
 			break;
@@ -327,7 +322,7 @@ static void *crowd_member(void *arg)
 			break;
 		case 3:
 		case 4:
-			version[b] = (uint8_t)(1 + next(&seed) % 200);
+			version[b] = (uint8_t)(1 + rnd(&seed) % 200);
 			assert_int_equal(rig_write(in, off, 1500, version[b]),
 					 0);
 			break;

@@ -10,6 +10,7 @@
  * clock, printed.
  */
 #include "fuzz.h"
+#include "seeded.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -25,15 +26,6 @@ struct input {
 static struct input *inputs;
 static size_t n_inputs;
 static const char *corpus;
-
-static uint64_t rnd(uint64_t *s)
-{
-	uint64_t z = *s += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
 
 static void run_copy(const uint8_t *data, size_t len)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "poolworld.h"
 
+#include "seeded.h"
+
 #include <base/fail.h>
 
 #include <inttypes.h>
@@ -12,11 +14,7 @@
 
 uint64_t dice(uint64_t *rng, uint64_t n)
 {
-	uint64_t x = *rng += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % n;
+	return rnd(rng) % n;
 }
 
 void met(struct world *w, enum world_sum what, uint64_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "simpick.h"
 
-#include <base/hmap.h>
+#include "seeded.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +17,7 @@ struct pick {
 
 static uint64_t next(uint64_t *random, uint64_t n)
 {
-	*random += 0x9e3779b97f4a7c15u;
-	return hash_u64(*random) % n;
+	return rnd(random) % n;
 }
 
 static int pick_name(void *ctx, const char *name, uint32_t type)

@@ -6,6 +6,7 @@
  * must be exactly what a prefix of the groups made, and the prefix must reach
  * the last sync that was answered.  Extents that are named must be readable.
  */
+#include "seeded.h"
 #include "simdisks.h"
 #include "simmodel.h"
 #include "simpick.h"
@@ -51,12 +52,10 @@ struct world {
 
 static uint64_t dice(struct world *w, uint64_t n)
 {
-	/* hooks throw it, too */
-	uint64_t x = atomic_fetch_add(&w->rng, 0x9e3779b97f4a7c15u);
+	/* hooks throw it, too: each draws from a state of its own */
+	uint64_t rng = atomic_fetch_add(&w->rng, RND_STEP) - RND_STEP;
 
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % n;
+	return rnd(&rng) % n;
 }
 
 static void check(const struct world *w, bool ok, const char *what, int line)

@@ -19,6 +19,7 @@
 #include "poolops.h"
 #include "poolview.h"
 #include "poolwitness.h"
+#include "seeded.h"
 
 #include <base/cleanup.h>
 #include <base/fail.h>
@@ -400,7 +401,7 @@ static void begin(struct world *w)
 	static const uint32_t cut_rows[] = { 1, 8, 512 };
 
 	w->doing = "create";
-	w->rng = w->seed * 0x9e3779b97f4a7c15u;
+	w->rng = w->seed * RND_STEP;
 	w->n_weak = (unsigned)(w->seed % 3);
 	w->n_actors = 1 + (unsigned)(w->seed / 3 % ACTORS_MAX);
 	/* a disk that goes takes away room that was promised */

@@ -6,6 +6,7 @@
 #ifndef TESTS_STORES_RIG_H
 #define TESTS_STORES_RIG_H
 
+#include "seeded.h"
 #include "simos.h"
 #include "testhost.h"
 #include <dynfs/store.h>
@@ -60,7 +61,6 @@ void frags_free(struct rig *r, const struct frag *f, int *res, uint32_t n);
 uint32_t rig_listed(struct rig *r, const struct frag *f, uint32_t n_rows);
 uint64_t rig_list_total(struct rig *r, uint32_t n_rows);
 
-uint64_t rnd(uint64_t *state);
 /* $DYNFS_TEST_SEED or one from the clock; printed. */
 uint64_t test_seed(void);
 

@@ -6,7 +6,7 @@
  */
 #include "driver.h"
 
-#include <base/hmap.h>
+#include "seeded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,8 +25,7 @@
 
 uint64_t random_next(uint64_t *state)
 {
-	*state += 0x9e3779b97f4a7c15u;
-	return hash_u64(*state);
+	return rnd(state);
 }
 
 uint64_t random_below(uint64_t *state, uint64_t n)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers from a seed: DYNFS_TEST_SEED, which is printed, or the usual one. */
+/*
+ * Numbers from a seed: DYNFS_TEST_SEED, which is printed, or the usual one.
+ * For all tests that see the core; those that see api/ only, and programs that
+ * stand alone, have a generator of their own.
+ */
 #ifndef TESTS_UNIT_SEEDED_H
 #define TESTS_UNIT_SEEDED_H
 
@@ -18,10 +22,12 @@ static inline uint64_t seed_of_run(uint64_t usual)
 	return seed;
 }
 
+#define RND_STEP UINT64_C(0x9e3779b97f4a7c15) /* of the state */
+
 /* splitmix64 */
 static inline uint64_t rnd(uint64_t *s)
 {
-	return hash_u64(*s += 0x9e3779b97f4a7c15u);
+	return hash_u64(*s += RND_STEP);
 }
 
 #endif

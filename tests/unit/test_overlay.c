@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The overlay against a sorted array, from a seed; and with threads. */
+#include "seeded.h"
+
 #include <meta/meta.h>
 #include <meta/overlay.h>
 
@@ -22,11 +24,7 @@ static uint64_t rng;
 
 static uint64_t dice(uint64_t n)
 {
-	uint64_t x = rng += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (x ^ x >> 31) % n;
+	return rnd(&rng) % n;
 }
 
 static size_t key_of(unsigned i, char key[16])
