@@ -174,12 +174,14 @@ static const struct conf_key keys[] = {
 		    "stores more for a byte than the default one does"),
 
 	KEY("limits", CONF_VALUE, .name = "memory", .type = DYNFS_OPT_SIZE,
-	    AT(conf_limits, memory_bytes), .def = "256M", .min = 32 * MIB,
-	    .max = 1 * TIB, .help = "Memory of the daemon, caches included",
+	    AT(conf_limits, memory_bytes), .def = "256M", .min = 64 * MIB,
+	    .max = 1 * TIB, .help = "Memory of the daemon, all included",
 	    .unit = "bytes"),
 	KEY("limits", CONF_VALUE, .name = "threads", .type = DYNFS_OPT_INT,
 	    AT(conf_limits, threads), .def = "0", .min = 0, .max = 1024,
-	    .help = "Worker threads; 0 follows the number of processors",
+	    .help =
+		"Worker threads; 0: one a processor, at most one for 32M of "
+		"memory",
 	    .unit = "threads"),
 
 	KEY("log", CONF_VALUE, .name = "level", .type = DYNFS_OPT_ENUM,

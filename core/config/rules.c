@@ -190,9 +190,10 @@ static int rules_memory(const struct conf *conf)
 				 "metadata.group-bytes is less than "
 				 "pool.extent-size: a group holds an extent "
 				 "or more");
-	if (conf->metadata.memory_bytes >= conf->limits.memory_bytes)
-		return conf_fail(&at, "metadata.memory leaves nothing of "
-				      "limits.memory");
+	if (conf->metadata.memory_bytes > conf->limits.memory_bytes)
+		return conf_fail(&at,
+				 "metadata.memory is more than limits.memory, "
+				 "of which it is a part");
 	return 0;
 }
 

@@ -73,7 +73,8 @@ struct files_how {
 	uint32_t extent_bytes;
 	/*
 	 * Half is for dirty runs, an eighth each for chunk maps, for inodes
-	 * that nobody uses, and for what the frontend knows.
+	 * that nobody uses, for what the frontend knows, and for buffers that
+	 * are kept or used in part.
 	 */
 	uint64_t memory_bytes;
 	uint32_t inline_file_bytes; /* files up to this stay inline (512) */
@@ -195,6 +196,9 @@ int file_map(struct inode *in,
  * begins at 0.  No lock is held.
  */
 bool files_room_comes(struct files *f, unsigned *looks);
+
+/* Buffers that are kept to be used again go. */
+void files_trim(struct files *f);
 
 struct files_status {
 	uint64_t inodes;       /* in memory */

@@ -44,7 +44,7 @@ static void files_destroy(struct files *f)
 		inode_destroy(in);
 	}
 	hmap_done(&f->inodes);
-	space_trim(f);
+	files_trim(f);
 	known_done(f);
 	free(f->reserves);
 	(void)pthread_cond_destroy(&f->to_tell);
@@ -67,11 +67,12 @@ int files_new(const struct files_how *how, struct files **ret)
 	if (!f)
 		return -ENOMEM;
 	f->how = *how;
-	/* the rest is for inodes, maps and what is being encoded */
 	f->dirty_limit = how->memory_bytes / 2;
 	if (f->dirty_limit < 4ull * how->extent_bytes)
 		f->dirty_limit = 4ull * how->extent_bytes;
 	f->idle_limit = f->map_limit = how->memory_bytes / 8;
+	f->most_buffers = (unsigned)((f->dirty_limit + how->memory_bytes / 8) /
+				     how->extent_bytes);
 	files_init_locks(f);
 	known_init(f);
 	r = hmap_init(&f->inodes, 1024);

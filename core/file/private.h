@@ -228,7 +228,7 @@ struct files {
 
 	pthread_mutex_t spare_lock; /* space.c's: all below */
 	struct spare *spares;       /* whole buffers */
-	unsigned n_spares, n_buffers;
+	unsigned n_spares, n_buffers, most_buffers;
 	struct list slabs[SPACE_CLASSES]; /* those with a free piece */
 
 	pthread_t *threads; /* n_threads of them */
@@ -388,9 +388,7 @@ uint32_t space_cap(const struct files *f, uint32_t want);
 /* cap: a size that space_cap() gives.  -ENOMEM. */
 int space_new(struct files *f, uint32_t cap, struct space *ret);
 void space_free(struct files *f, struct space *s); /* zeroes s */
-/* What is kept to be used again goes. */
-void space_trim(struct files *f);
-uint64_t space_bytes(struct files *f); /* in use and kept */
+uint64_t space_bytes(struct files *f);             /* in use and kept */
 
 /* runs.c */
 /*

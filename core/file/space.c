@@ -9,8 +9,9 @@
  * serves any size next.  A slab is cut as pieces are asked for: what nobody
  * touched costs nothing.
  *
- * A few free buffers are kept, for fresh memory is cleared page by page; they
- * go when nothing was written for a while (space_trim()).
+ * A few free buffers are kept, for fresh memory is cleared page by page, as long
+ * as all are within the share of dirty bytes and what comes with it; they
+ * go when nothing was written for a while, or memory is short (files_trim()).
  */
 #include <file/private.h>
 
@@ -69,7 +70,7 @@ static void buffer_free(struct files *f, uint8_t *data)
 {
 	struct spare *s = (struct spare *)(void *)data;
 
-	if (f->n_spares < SPARES_KEEP) {
+	if (f->n_spares < SPARES_KEEP && f->n_buffers <= f->most_buffers) {
 		s->next = f->spares;
 		f->spares = s;
 		f->n_spares++;
@@ -156,7 +157,7 @@ void space_free(struct files *f, struct space *s)
 	*s = (struct space){ 0 };
 }
 
-void space_trim(struct files *f)
+void files_trim(struct files *f)
 {
 	struct spare *s;
 

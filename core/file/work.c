@@ -392,7 +392,7 @@ static void work_rest(struct files *f)
 		return;
 	f->rested = true;
 	(void)pthread_mutex_unlock(&f->dirty_lock);
-	space_trim(f);
+	files_trim(f);
 	if (f->how.rest)
 		f->how.rest(f->how.ctx);
 	(void)pthread_mutex_lock(&f->dirty_lock);

@@ -136,7 +136,7 @@ int meta_admit(struct meta *m)
 	AUTOLOCK(&m->lock);
 
 	while (!m->failed && !m->stop && committing != m &&
-	       m->pending_bytes >= m->limit) {
+	       m->pending_bytes >= m->how.pending_bytes) {
 		if (m->open->n_ops && m->want < m->open->number) {
 			m->want = m->open->number;
 			commit_wake(m);

@@ -59,7 +59,6 @@ struct meta {
 	struct uuid pool;
 	bool readonly;   /* since the open */
 	const char *why; /* it is read-only though nobody asked for it */
-	uint64_t limit;  /* of pending_bytes, see meta_admit() */
 	uint64_t replayed, dropped;
 
 	struct overlay overlay;

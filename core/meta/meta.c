@@ -40,7 +40,6 @@ static int meta_new(const struct meta_how *how, struct meta **ret)
 	m->disks = how->disks;
 	m->pool = disks_label(how->disks)->pool;
 	m->readonly = how->readonly;
-	m->limit = 4 * how->group_bytes;
 	if (m->how.copies > LOGS_MAX)
 		m->how.copies = LOGS_MAX;
 	list_init(&m->closed);

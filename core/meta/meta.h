@@ -115,9 +115,11 @@ struct meta_how {
 	uint32_t n_engine_options;
 	uint32_t copies;       /* log disks wanted */
 	uint64_t memory_bytes; /* the engine's share */
-	uint64_t group_bytes;  /* close a group at this size */
-	uint64_t group_ns;     /* and at this age */
-	uint64_t log_bytes;    /* checkpoint when the log since the last one
+	/* batches so long together that are not in the index: others wait */
+	uint64_t pending_bytes;
+	uint64_t group_bytes; /* close a group at this size */
+	uint64_t group_ns;    /* and at this age */
+	uint64_t log_bytes;   /* checkpoint when the log since the last one
 				 * is longer than this */
 	bool readonly;
 	bool create; /* a new pool: there is no log yet */

@@ -2,19 +2,28 @@
 /*
  * The config in the words of the modules, and who gets how much memory.
  *
- * limits.memory is shared out: the index gets what metadata.memory says, at
- * most half; of the rest three quarters are for unwritten bytes, inodes and
- * maps (file.h says how much for each), one eighth for extent records, one
- * eighth stays for encoding and replies.
+ * limits.memory is shared out, so that all shares used up at once are below it.
+ * First comes what nobody counts: the program, buffers of the threads that
+ * take requests, and a sixteenth for the holes of the heap.  Of what is left
+ * the index gets what metadata.memory says, at most a third.  The rest: three
+ * quarters to unwritten bytes, inodes and maps (file.h says how much for each),
+ * an eighth to extent records, one to batches on their way to log and index.
  */
 #include <pool/private.h>
 
 #include <base/str.h>
 #include <base/unconst.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define MIB 1048576ull
+
+#define MEMORY_PROGRAM (24 * MIB) /* measured: 15 of code, 2 of stacks */
+#define MEMORY_REQUEST (4 * MIB)  /* 1 in, 1 out, what is decoded and encoded */
+#define MEMORY_THREAD  (32 * MIB) /* a processor used for so much, at most */
+#define BATCH_COST     5u /* record, rows, the engine's copy: bytes for one */
+#define BATCH_LEAST    (MIB / 2)
 
 #define LOG_BYTES_MAX (64ull << 20)
 #define LOG_SHARE     8u /* of the room for log and index, one part in so many */
@@ -119,10 +128,23 @@ void parts_done(struct pool_parts *parts)
 static unsigned pool_threads(const struct conf *conf)
 {
 	long n = conf->limits.threads;
+	long most = (long)(conf->limits.memory_bytes / MEMORY_THREAD);
 
-	if (!n)
+	if (!n) {
 		n = sysconf(_SC_NPROCESSORS_ONLN);
+		n = n < most ? n : most;
+	}
 	return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+/* With few processors several still wait for disks at once. */
+unsigned parts_requests(const struct conf *conf)
+{
+	unsigned n = pool_threads(conf);
+
+	if (conf->limits.threads)
+		return n;
+	return n > 2 ? 2 * n : 4;
 }
 
 struct disks_how parts_disks(const struct pool_parts *parts,
@@ -148,17 +170,38 @@ struct disks_how parts_disks(const struct pool_parts *parts,
 	};
 }
 
-static uint64_t memory_of_index(const struct conf *conf)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	uint64_t half = conf->limits.memory_bytes / 2;
-
-	return conf->metadata.memory_bytes < half ? conf->metadata.memory_bytes
-						  : half;
+	return a < b ? a : b;
 }
 
-static uint64_t memory_left(const struct conf *conf)
+/* More threads than that allows are asked for by name: a quarter stays to share. */
+static uint64_t memory_shared(const struct conf *conf)
 {
-	return conf->limits.memory_bytes - memory_of_index(conf);
+	uint64_t bytes = conf->limits.memory_bytes;
+	uint64_t apart = bytes / 16 + MEMORY_PROGRAM +
+			 (uint64_t)parts_requests(conf) * MEMORY_REQUEST;
+
+	return bytes - least(apart, bytes / 4 * 3);
+}
+
+static uint64_t memory_of_index(const struct conf *conf)
+{
+	return least(conf->metadata.memory_bytes, memory_shared(conf) / 3);
+}
+
+/* So many eighths of what the index leaves. */
+static uint64_t memory_of(const struct conf *conf, unsigned parts)
+{
+	return (memory_shared(conf) - memory_of_index(conf)) / 8 * parts;
+}
+
+/* How many bytes of batches may wait for log and index. */
+static uint64_t batch_bytes_of(const struct conf *conf)
+{
+	uint64_t bytes = memory_of(conf, 1) / BATCH_COST;
+
+	return bytes < BATCH_LEAST ? BATCH_LEAST : bytes;
 }
 
 struct extents_how parts_extents(const struct pool_parts *parts,
@@ -176,7 +219,7 @@ struct extents_how parts_extents(const struct pool_parts *parts,
 		.n_placement_options = (uint32_t)conf->placement.n_options,
 		.defs = parts->defs,
 		.n_defs = parts->n_defs,
-		.cache_bytes = memory_left(conf) / 8,
+		.cache_bytes = memory_of(conf, 1),
 		.extent_bytes = disks_label(disks)->extent_bytes,
 	};
 }
@@ -193,8 +236,8 @@ static uint64_t log_bytes_of(const struct disks *disks)
 	for (uint32_t i = 0; i < disks_count(disks); ++i) {
 		uint64_t room = disk_room(disks_at(disks, i));
 
-		if (room && room / LOG_SHARE < bytes)
-			bytes = room / LOG_SHARE;
+		if (room)
+			bytes = least(bytes, room / LOG_SHARE);
 	}
 	return bytes;
 }
@@ -204,6 +247,7 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 {
 	const struct conf *conf = how->conf;
 	uint64_t log_bytes = log_bytes_of(disks);
+	uint64_t pending = batch_bytes_of(conf);
 
 	return (struct meta_how){
 		.os = how->os,
@@ -214,9 +258,10 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 		.n_engine_options = (uint32_t)conf->metadata.engine.n_options,
 		.copies = (uint32_t)conf->metadata.copies,
 		.memory_bytes = memory_of_index(conf),
-		.group_bytes = conf->metadata.group_bytes < log_bytes
-				   ? conf->metadata.group_bytes
-				   : log_bytes,
+		.pending_bytes = pending,
+		/* one is written while the next is filled */
+		.group_bytes = least(conf->metadata.group_bytes,
+				     least(log_bytes, pending / 2)),
 		.group_ns = (uint64_t)conf->metadata.group_ms * 1000000,
 		.log_bytes = log_bytes,
 		.readonly = disks_readonly(disks),
@@ -230,15 +275,6 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 	};
 }
 
-/* What the heap holds in many arenas for many threads, nobody needs now. */
-static void pool_rest(void *ctx)
-{
-	struct pool *p = ctx;
-
-	extents_rest(p->extents);
-	(void)malloc_trim(0);
-}
-
 struct files_how parts_files(const struct pool_how *how, struct pool *p)
 {
 	const struct conf *conf = how->conf;
@@ -248,7 +284,7 @@ struct files_how parts_files(const struct pool_how *how, struct pool *p)
 		.meta = p->meta,
 		.extents = p->extents,
 		.extent_bytes = disks_label(p->disks)->extent_bytes,
-		.memory_bytes = memory_left(conf) / 4 * 3,
+		.memory_bytes = memory_of(conf, 6),
 		.inline_file_bytes = 512,
 		.inline_sync_bytes = 16u << 10,
 		/* the log has them, too, and the index for a while twice */

@@ -15,6 +15,7 @@
 #include <base/log.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <registry/frontend.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,6 +363,20 @@ void pool_abandon(struct pool *p)
 int pool_sync(struct pool *p)
 {
 	return p->readonly ? 0 : files_sync(p->files);
+}
+
+/* What the heap holds in arenas for many threads, nobody needs now. */
+void pool_rest(void *ctx)
+{
+	extents_rest(((struct pool *)ctx)->extents);
+	(void)malloc_trim(0);
+}
+
+void pool_trim(struct pool *p)
+{
+	tree_trim(p->tree);
+	files_trim(p->files);
+	pool_rest(p);
 }
 
 const struct conf *pool_conf(struct pool *p)

@@ -67,6 +67,8 @@ int pool_remount(struct pool *p, bool readonly, enum conf_atime atime);
 
 /* All that was answered before the call is durable after. */
 int pool_sync(struct pool *p);
+/* What is kept to be used again, and what the heap has free, to the system. */
+void pool_trim(struct pool *p);
 
 const struct conf *pool_conf(struct pool *p);
 struct reg *pool_reg(struct pool *p);

@@ -59,7 +59,12 @@ struct meta_how parts_meta(const struct pool_how *how, struct disks *disks,
 			   struct extents *extents);
 struct files_how parts_files(const struct pool_how *how, struct pool *p);
 
-/* serve.c: for struct files_how */
+/* How many requests are worked on at once, but for those that wait long. */
+unsigned parts_requests(const struct conf *conf);
+
+/* pool.c: for struct files_how */
+void pool_rest(void *ctx);
+/* serve.c: too */
 void pool_lost(void *ctx, uint64_t ino);
 
 /* hints.c */

@@ -50,6 +50,8 @@ const struct dynfs_fs_view *tree_view(struct tree *t);
 /* What they have left open is closed; none uses the view any more. */
 void tree_close_files(struct tree *t);
 uint64_t tree_open_files(struct tree *t); /* how many there are */
+/* Buffers that are kept to be used again go. */
+void tree_trim(struct tree *t);
 /* For struct meta_hooks: usage counters of the group. */
 void tree_closing_hook(void *ctx, struct batch *b);
 

@@ -40,6 +40,15 @@ static void buffer_give(struct buffers *b, void *p)
 	free(p);
 }
 
+void tree_trim(struct tree *t)
+{
+	struct buffers *b = &t->buffers;
+
+	AUTOLOCK(&b->lock);
+	while (b->n_idle)
+		free(b->idle[--b->n_idle]);
+}
+
 /* ---- content --------------------------------------------------------- */
 
 /*
@@ -164,10 +173,7 @@ void view_init(struct tree *t)
 
 void view_done(struct tree *t)
 {
-	struct buffers *b = &t->buffers;
-
-	while (b->n_idle)
-		free(b->idle[--b->n_idle]);
+	tree_trim(t);
 	(void)pthread_mutex_destroy(&t->opens.lock);
-	(void)pthread_mutex_destroy(&b->lock);
+	(void)pthread_mutex_destroy(&t->buffers.lock);
 }

@@ -408,7 +408,7 @@ static void a_write_without_memory_changes_nothing(void **state)
 	assert_int_equal(rig_write(other, 0, 2000, 1), 0);
 	for (int i = 0; i < 4; i++)
 		space_free(r->files, &old[i]);
-	space_trim(r->files);
+	files_trim(r->files);
 	for (uint64_t i = 0; i < 5; i++)
 		assert_int_equal(rig_write(in, 1500 * i, 500, 1), 0);
 	assert_int_equal(write_without_memory(in, data, 10000), -ENOMEM);

@@ -322,7 +322,7 @@ static void buffers_are_cut_and_come_together_again(void **state)
 	assert_int_equal(space_bytes(r->files), all);
 	for (unsigned i = 0; i < 200; i++)
 		space_free(r->files, &at[i]);
-	space_trim(r->files);
+	files_trim(r->files);
 	assert_int_equal(space_bytes(r->files), 0);
 }
 

@@ -60,6 +60,7 @@ static int start(bool create)
 		.engine_plugin = "mem",
 		.copies = 2,
 		.memory_bytes = 64u << 20,
+		.pending_bytes = 4u << 20,
 		.group_bytes = 1u << 20,
 		.group_ns = 1000000000,
 		.log_bytes = 64u << 20,

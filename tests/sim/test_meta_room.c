@@ -101,6 +101,7 @@ static struct meta_how small_groups(struct reg *reg)
 		.engine_plugin = "mem",
 		.copies = 3,
 		.memory_bytes = 64u << 20,
+		.pending_bytes = 4 * GROUP_BYTES,
 		.group_bytes = GROUP_BYTES,
 		.group_ns = 1000000,
 		.log_bytes = 1u << 30,

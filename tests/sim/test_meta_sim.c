@@ -243,6 +243,7 @@ static int open_meta(struct world *w, bool create, bool readonly)
 		.engine_plugin = "mem",
 		.copies = 3,
 		.memory_bytes = 64u << 20,
+		.pending_bytes = 4u << 20,
 		.group_bytes = 1u << 20,
 		.group_ns = 2000000,
 		.log_bytes = 40000,

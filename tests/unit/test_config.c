@@ -230,7 +230,7 @@ static const char *const refused[][2] = {
 	{ POOL "metadata={copies=2.5;};", "got 2.5" },
 	{ POOL "metadata={copies=\"2\";};", "got \"2\"" },
 	{ POOL "metadata={memory=\"64X\";};", "memory: expected size 8M..1T" },
-	{ POOL "metadata={memory=\"300M\";};", "leaves nothing" },
+	{ POOL "metadata={memory=\"300M\";};", "more than limits.memory" },
 	{ POOL "metadata={engine=\"x\";};",
 	  "engine: expected group with plugin" },
 	{ POOL "metadata={engine={plugin=\"X/..\";};};",
@@ -406,7 +406,7 @@ static void set_words_replace_what_the_file_says(void **state)
 static void set_words_are_checked_like_the_file(void **state)
 {
 	static const char *const bad[][2] = {
-		{ "limits.memory=1", "--set: memory: expected size 32M..1T" },
+		{ "limits.memory=1", "--set: memory: expected size 64M..1T" },
 		{ "limits.memroy=1", "--set: limits has no key memroy; did you "
 				     "mean memory?" },
 		{ "limits", "--set: expected KEY.KEY=VALUE" },
