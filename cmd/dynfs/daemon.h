@@ -44,6 +44,20 @@ int daemon_main(struct daemon *d);
 int daemon_down(struct daemon *d);
 void daemon_done(struct daemon *d);
 
+/* memory.c: limits.memory, kept; see there. */
+struct watch {
+	int fd; /* what is resident; -1: it can not be told */
+	uint64_t page_bytes;
+	uint64_t limit;    /* near it what is free is given back */
+	uint64_t again_ns; /* not before */
+};
+#define WATCH_MS 250
+/* Before there are threads. */
+void memory_init(const struct conf *conf, struct watch *ret);
+/* Each WATCH_MS. */
+void memory_look(struct watch *w, struct pool *p);
+void memory_done(struct watch *w);
+
 /*
  * claim.c: one daemon for a pool's folder, until its process is gone.  Waits
  * for one that is ending; *ret: to be closed at the end, -1 where there is no

@@ -182,15 +182,20 @@ static void daemon_ready(struct daemon *d)
 	notify(state);
 }
 
-static void daemon_wait(struct daemon *d)
+static void daemon_wait(struct daemon *d, struct watch *watch)
 {
 	struct pollfd p[2] = { { .fd = d->wake[0], .events = POLLIN },
 			       { .fd = d->signals, .events = POLLIN } };
 	struct signalfd_siginfo info;
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		int n = poll(p, 2, WATCH_MS);
+
+		if (n < 0 && errno != EINTR)
 			return;
+		memory_look(watch, d->pool);
+		if (n <= 0)
+			continue;
 		if (p[0].revents)
 			return;
 		if (!p[1].revents ||
@@ -215,15 +220,12 @@ int daemon_down(struct daemon *d)
 	return r;
 }
 
-int daemon_main(struct daemon *d)
+static int daemon_up(struct daemon *d)
 {
-	int r = daemon_signals(d);
+	int r;
 
-	d->code = EXIT_FAILED;
-	if (r >= 0) {
-		d->code = EXIT_USAGE;
-		r = conf_check(d->conf, d->reg);
-	}
+	d->code = EXIT_USAGE;
+	r = conf_check(d->conf, d->reg);
 	if (r < 0)
 		return r;
 	if (conf_check_users(d->conf) < 0)
@@ -234,14 +236,28 @@ int daemon_main(struct daemon *d)
 		r = make_folders(d->conf->pool.mountpoint);
 	if (r >= 0)
 		r = daemon_open(d);
-	if (r >= 0) {
-		d->code = EXIT_FAILED;
-		r = daemon_serve(d);
-	}
+	if (r < 0)
+		return r;
+	d->code = EXIT_FAILED;
+	return daemon_serve(d);
+}
+
+int daemon_main(struct daemon *d)
+{
+	struct watch watch;
+	int r;
+
+	d->code = EXIT_FAILED;
+	r = daemon_signals(d);
+	if (r < 0)
+		return r;
+	memory_init(d->conf, &watch);
+	r = daemon_up(d);
 	if (r >= 0) {
 		daemon_ready(d);
-		daemon_wait(d);
+		daemon_wait(d, &watch);
 	}
+	memory_done(&watch);
 	return r;
 }
 
