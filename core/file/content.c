@@ -249,6 +249,16 @@ int cut_look_up(struct inode *in, struct content *c, struct cut_left *ret)
 	return r;
 }
 
+/*
+ * Its record says so, which goes with the first of them: no look at the index
+ * for the many files that are made and written once.
+ */
+static bool has_no_slices(const struct inode *in)
+{
+	return in->fresh ||
+	       (in->rec.sequence == SEQUENCE_FIRST && !in->rec.stored);
+}
+
 int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	       struct chunk **ret)
 {
@@ -261,7 +271,7 @@ int chunk_load(struct inode *in, struct content *c, uint64_t number,
 	r = chunk_get(c, number, &k);
 	if (r < 0)
 		return r;
-	if (!k->map.loaded && !in->fresh) {
+	if (!k->map.loaded && !has_no_slices(in)) {
 		if (!c->cut.known)
 			r = cut_read(in, c);
 		if (r < 0)

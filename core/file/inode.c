@@ -229,7 +229,7 @@ int inode_new(struct files *f, const struct inode_rec *init, struct inode **ret)
 		inode_destroy(in);
 		return r;
 	}
-	in->rec.sequence = 1;
+	in->rec.sequence = SEQUENCE_FIRST;
 	in->fresh = true;
 	in->loaded = true;
 	in->disk_size = in->rec.size;
