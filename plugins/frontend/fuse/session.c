@@ -24,12 +24,22 @@
 #include <unistd.h>
 
 #define SESSION_BACKGROUND SLOW_MAX
-#define SESSION_CONGESTED  48u
+#define SESSION_BACK_LEAST 8u
 #define SESSION_FLAG_BYTES 160u
 
 static void session_want(struct fuse_conn_info *conn, unsigned int caps)
 {
 	conn->want |= caps & conn->capable;
+}
+
+/* Each is a buffer here: what is read ahead must fit where little memory is. */
+static unsigned int session_background(const struct front *f)
+{
+	uint64_t n = f->env.max_dirty_bytes / FRONT_IO_BYTES;
+
+	if (!n || n > SESSION_BACKGROUND)
+		return SESSION_BACKGROUND;
+	return n < SESSION_BACK_LEAST ? SESSION_BACK_LEAST : (unsigned int)n;
 }
 
 static void session_init(void *userdata, struct fuse_conn_info *conn)
@@ -38,8 +48,8 @@ static void session_init(void *userdata, struct fuse_conn_info *conn)
 
 	conn->max_read = FRONT_IO_BYTES;
 	conn->max_write = FRONT_IO_BYTES;
-	conn->max_background = SESSION_BACKGROUND;
-	conn->congestion_threshold = SESSION_CONGESTED;
+	conn->max_background = session_background(f);
+	conn->congestion_threshold = conn->max_background / 4 * 3;
 	conn->time_gran = 1;
 
 	/* truncation is a setattr of its own, never part of an open */
