@@ -51,11 +51,10 @@ struct watch {
 	uint64_t limit;    /* near it what is free is given back */
 	uint64_t again_ns; /* not before */
 };
-#define WATCH_MS 250
 /* Before there are threads. */
 void memory_init(const struct conf *conf, struct watch *ret);
-/* Each WATCH_MS. */
-void memory_look(struct watch *w, struct pool *p);
+/* Now and then; returns after how many milliseconds it wants to look again. */
+int memory_look(struct watch *w, struct pool *p);
 void memory_done(struct watch *w);
 
 /*

@@ -28,6 +28,8 @@
 #define OWN_PAGES   (256 << 10) /* from here on a piece has its own */
 #define TOP_BYTES   (1 << 20)
 #define PAUSE_NS    1000000000u
+#define LOOK_MS     250 /* near the bound */
+#define IDLE_MS     2000
 #define PAUSE_TIMES 50u /* a fiftieth of the time at most */
 
 static uint64_t now_ns(void)
@@ -69,20 +71,24 @@ static uint64_t resident(const struct watch *w)
 	return second ? strtoull(second, NULL, 10) * w->page_bytes : 0;
 }
 
-void memory_look(struct watch *w, struct pool *p)
+int memory_look(struct watch *w, struct pool *p)
 {
-	uint64_t from, took;
+	uint64_t from, took, bytes = resident(w);
 
-	if (resident(w) <= w->limit)
-		return;
+	/* holes do not grow to the other half in so short a time */
+	if (bytes < w->limit / 2)
+		return IDLE_MS;
+	if (bytes <= w->limit)
+		return LOOK_MS;
 	from = now_ns();
 	if (from < w->again_ns)
-		return;
+		return LOOK_MS;
 	pool_trim(p);
 	took = now_ns() - from;
 	w->again_ns = from + took * PAUSE_TIMES;
 	if (w->again_ns < from + PAUSE_NS)
 		w->again_ns = from + PAUSE_NS;
+	return LOOK_MS;
 }
 
 void memory_done(struct watch *w)

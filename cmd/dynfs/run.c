@@ -189,11 +189,10 @@ static void daemon_wait(struct daemon *d, struct watch *watch)
 	struct signalfd_siginfo info;
 
 	for (;;) {
-		int n = poll(p, 2, WATCH_MS);
+		int n = poll(p, 2, memory_look(watch, d->pool));
 
 		if (n < 0 && errno != EINTR)
 			return;
-		memory_look(watch, d->pool);
 		if (n <= 0)
 			continue;
 		if (p[0].revents)
