@@ -9,7 +9,7 @@
 #define GONE_MOST        4096u /* to be reclaimed, in memory */
 #define RESERVE_BLOCK    4096u /* room is reserved in whole ones */
 #define DAMAGED_KEPT     64u
-#define SEQUENCE_FIRST   1u    /* of a slice */
+#define SEQUENCE_FIRST   1u /* of a slice */
 
 /* ---- memory of runs, space.c ----------------------------------------- */
 
