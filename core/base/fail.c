@@ -66,6 +66,17 @@ void fail_clear(void)
 	fail_buf[0] = '\0';
 }
 
+void fail_keep(char ret[FAIL_TEXT_MAX])
+{
+	(void)snprintf(ret, FAIL_TEXT_MAX, "%s", fail_buf);
+	fail_clear();
+}
+
+void fail_back(const char kept[FAIL_TEXT_MAX])
+{
+	(void)snprintf(fail_buf, sizeof(fail_buf), "%s", kept);
+}
+
 const char *fail_name(int err)
 {
 	const char *name = strerrorname_np(err < 0 ? -err : err);

@@ -30,6 +30,9 @@ int fail_wrap(int err, const char *fmt, ...)
 const char *fail_text(int err);
 int fail_has_text(void);
 void fail_clear(void);
+/* Around work for others, which leaves texts of its own or clears them. */
+void fail_keep(char ret[FAIL_TEXT_MAX]); /* and clear */
+void fail_back(const char kept[FAIL_TEXT_MAX]);
 
 /* "EIO" for -EIO; "E123" for what has no name. */
 const char *fail_name(int err);

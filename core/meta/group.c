@@ -336,6 +336,7 @@ static void turn_begin(struct meta *m)
 	m->turn = true;
 	committing = m;
 	(void)pthread_mutex_unlock(&m->lock);
+	fail_clear();
 }
 
 /* Takes the lock.  The commit thread looks after what is left. */
@@ -346,7 +347,7 @@ static void turn_end(struct meta *m)
 	(void)pthread_mutex_lock(&m->lock);
 	committing = NULL;
 	m->turn = false;
-	if (m->rest == REST_NOT || apply_is_due(m, false) ||
+	if (m->rest == REST_NOT || m->move || apply_is_due(m, false) ||
 	    (is_unapplied(m) && m->rest != REST_NAP) ||
 	    is_due(m, m->os->now_ns(m->os), &wait_ns))
 		commit_wake(m);
@@ -355,10 +356,8 @@ static void turn_end(struct meta *m)
 /* In the turn. */
 static int commit_group(struct meta *m, struct group *g)
 {
-	int r;
+	int r = closing(m, g);
 
-	fail_clear();
-	r = closing(m, g);
 	if (!r)
 		r = round_write(m, g);
 	if (r) {
@@ -396,6 +395,7 @@ int commit_now(struct meta *m)
  */
 static bool commit_own(struct meta *m)
 {
+	char said[FAIL_TEXT_MAX];
 	struct group *g;
 	uint64_t wait_ns;
 
@@ -405,9 +405,11 @@ static bool commit_own(struct meta *m)
 	g = take(m);
 	if (!g)
 		return false;
+	fail_keep(said);
 	turn_begin(m);
 	(void)commit_group(m, g);
 	turn_end(m);
+	fail_back(said);
 	return true;
 }
 
@@ -472,11 +474,9 @@ static bool commit_step(struct meta *m, bool rested, uint64_t *ret_wait_ns)
 	if (m->failed)
 		return false;
 	due = is_due(m, m->os->now_ns(m->os), ret_wait_ns);
-	if (due && !(g = take(m))) {
-		*ret_wait_ns = 10000000;
-		return false;
-	}
-	if (!due && !apply_is_due(m, rested))
+	if (due && !(g = take(m)))
+		*ret_wait_ns = 10000000; /* what is applied gives memory back */
+	if (!g && !apply_is_due(m, rested))
 		return false;
 	turn_begin(m);
 	if (!g || !commit_group(m, g))
@@ -502,7 +502,7 @@ void *commit_main(void *meta)
 			rested = false;
 			continue;
 		}
-		if (m->stop)
+		if (m->stop && wait_ns == UINT64_MAX)
 			break;
 		rested = wait_for_work(m, wait_ns);
 	}

@@ -93,8 +93,8 @@ void logs_kill(struct meta *m, struct log_disk *d)
 }
 
 /*
- * Beside the commit thread, which puts them there when it is done with them,
- * only those use logs who hold ckpt_lock.  A log that stayed open would keep
+ * Beside who has the turn, who puts them there when done with them, only those
+ * use logs who hold ckpt_lock.  A log that stayed open would keep
  * the file system of a disk that is long gone from being unmounted.
  */
 void logs_bury(struct meta *m)

@@ -205,10 +205,10 @@ int meta_close(struct meta *m)
 	if (m->threads) {
 		stop_keeper(m);
 		stop_committer(m);
-		if (!m->failed)
+		if (!m->failed && m->applied == m->durable)
 			last_checkpoint(m);
-		else if (!all_durable(m))
-			r = m->failed;
+		if (!all_durable(m))
+			r = m->failed ? m->failed : -EIO;
 	}
 	meta_free(m);
 	return r;

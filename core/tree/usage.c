@@ -5,7 +5,7 @@
  * Batches carry what they change for a uid, gid or project (batch_count); the
  * sum of a group comes to the closing hook, which adds it to the counters and
  * puts the new values into that same group.  So after a crash counters and
- * inodes are of one moment.  The hook runs on one thread; the values in
+ * inodes are of one moment.  One thread at a time is in the hook; the values in
  * memory are a bounded cache, the records are there to be read again.
  *
  * Room is asked of the disks at most ten times a second.  What makes new

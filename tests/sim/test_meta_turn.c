@@ -7,7 +7,8 @@
 #include "simdisks.h"
 
 #include <base/cleanup.h>
-#include <meta/meta.h>
+#include <base/fail.h>
+#include <meta/internal.h>
 #include <registry/registry.h>
 
 #include <errno.h>
@@ -36,6 +37,21 @@ struct turn {
 
 static _Thread_local bool waits;
 
+/* So many groups find no memory. */
+static atomic_int poor;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (n == 1 && size == sizeof(struct group) && atomic_load(&poor)) {
+		atomic_fetch_sub(&poor, 1);
+		return NULL;
+	}
+	return __real_calloc(n, size);
+}
+
 static void hook_closing(void *ctx, struct batch *b)
 {
 	struct turn *t = (struct turn *)ctx;
@@ -51,7 +67,7 @@ static void hook_durable(void *ctx, uint64_t number)
 	atomic_store(&((struct turn *)ctx)->in_index, number);
 }
 
-static void turn_open(struct turn *t)
+static void turn_start(struct turn *t, bool create)
 {
 	struct meta_how how = {
 		.engine_plugin = "mem",
@@ -60,17 +76,12 @@ static void turn_open(struct turn *t)
 		.group_bytes = 1u << 20,
 		.group_ns = 3600000000000u, /* nothing happens by itself */
 		.log_bytes = 1u << 30,
-		.create = true,
+		.create = create,
 		.hooks = { .ctx = t,
 			   .closing = hook_closing,
 			   .durable = hook_durable },
 	};
 
-	memset(t, 0, sizeof(*t));
-	assert_int_equal(reg_open(NULL, &t->reg), 0);
-	t->sim = simos_new(1);
-	assert_non_null(t->sim);
-	assert_int_equal(simdisks_create(t->sim), 0);
 	assert_int_equal(simdisks_open(t->sim, &t->disks), 0);
 	how.os = simos_os(t->sim);
 	how.disks = t->disks;
@@ -79,11 +90,28 @@ static void turn_open(struct turn *t)
 	(void)alarm(PATIENCE_S);
 }
 
-static void turn_close(struct turn *t)
+static void turn_open(struct turn *t)
 {
-	(void)meta_close(t->meta);
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(reg_open(NULL, &t->reg), 0);
+	t->sim = simos_new(1);
+	assert_non_null(t->sim);
+	assert_int_equal(simdisks_create(t->sim), 0);
+	turn_start(t, true);
+}
+
+static int turn_stop(struct turn *t)
+{
+	int r = meta_close(t->meta);
+
 	(void)alarm(0);
 	simdisks_close(t->disks);
+	return r;
+}
+
+static void turn_close(struct turn *t)
+{
+	(void)turn_stop(t);
 	simos_free(t->sim);
 	reg_close(t->reg);
 }
@@ -218,6 +246,55 @@ static void without_a_log_all_are_told(void **state)
 	turn_close(&t);
 }
 
+static bool is_there(struct turn *t, const char *key)
+{
+	AUTOBUF struct buf value = BUF_INIT;
+
+	return !meta_get(t->meta, key, strlen(key), &value);
+}
+
+/* The last group is closed when there is memory for it, not never. */
+static void without_memory_at_the_end_nothing_is_lost(void **state)
+{
+	struct turn t;
+	uint64_t number = 0;
+
+	(void)state;
+	for (int synced = 0; synced < 20; synced++) {
+		turn_open(&t);
+		assert_int_equal(put_and_wait(&t, 0), 0);
+		assert_int_equal(put(&t, 1, 0, &number), 0);
+		if (synced)
+			assert_int_equal(meta_sync(t.meta, number), 0);
+		atomic_store(&poor, 2);
+		assert_int_equal(turn_stop(&t), 0);
+		atomic_store(&poor, 0);
+		turn_start(&t, false);
+		assert_true(is_there(&t, "k0-000099"));
+		assert_true(is_there(&t, "k1-000000"));
+		turn_close(&t);
+	}
+}
+
+/* What the caller was about to say is not lost in work for all. */
+static void who_writes_keeps_its_words(void **state)
+{
+	struct turn t;
+	uint64_t number = 0;
+
+	(void)state;
+	turn_open(&t);
+	for (unsigned i = 0; i < 50; i++) {
+		assert_int_equal(put(&t, 0, i, &number), 0);
+		(void)(fail)(-EIO, "the first of two failures");
+		assert_int_equal(meta_sync(t.meta, number), 0);
+		assert_string_equal(fail_text(-EIO),
+				    "the first of two failures");
+		fail_clear();
+	}
+	turn_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +302,8 @@ int main(void)
 		cmocka_unit_test(the_index_follows_a_single_one),
 		cmocka_unit_test(many_who_wait_all_go_on),
 		cmocka_unit_test(without_a_log_all_are_told),
+		cmocka_unit_test(without_memory_at_the_end_nothing_is_lost),
+		cmocka_unit_test(who_writes_keeps_its_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
