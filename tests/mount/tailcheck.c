@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -61,6 +62,18 @@ static _Noreturn void die(const char *what)
 {
 	perror(what);
 	_exit(2);
+}
+
+/* A child that does not outlive us. */
+static pid_t child(void)
+{
+	pid_t p = fork();
+
+	if (p < 0)
+		die("fork"); /* the others end with us */
+	if (!p && prctl(PR_SET_PDEATHSIG, SIGKILL))
+		die("prctl");
+	return p;
 }
 
 static int file_open(const char *dir, unsigned which, int flags)
@@ -113,17 +126,17 @@ static _Noreturn void write_on(const char *dir, unsigned which)
 }
 
 /* Of a mapping that may end early: an error, not a signal. */
-static ssize_t peek(const uint8_t *map, uint64_t at, void *buf, size_t len)
+static ssize_t peek(uint8_t *map, uint64_t at, void *buf, size_t len)
 {
 	struct iovec to = { buf, len };
-	struct iovec from = { (void *)(uintptr_t)(map + at), len };
+	struct iovec from = { map + at, len };
 
 	return process_vm_readv(getpid(), &to, 1, &from, 1, 0);
 }
 
 struct reader {
 	struct state *t;
-	const uint8_t *map; /* NULL: by calls */
+	uint8_t *map; /* NULL: by calls */
 	unsigned which;
 	int fd;
 	uint64_t n_looks;
@@ -162,7 +175,7 @@ static bool look(struct reader *r, uint64_t *s)
 			continue;
 		(void)printf("tail%u: byte %llu of %llu is %02x, not %02x, "
 			     "by a %s\n",
-			     r->which, (unsigned long long)(at + i),
+			     r->which, (unsigned long long)at + i,
 			     (unsigned long long)size, buf[i],
 			     byte_at(age, at + i), r->map ? "look" : "read");
 		_exit(1);
@@ -212,11 +225,11 @@ int main(int argc, char **argv)
 		die("mmap");
 	for (unsigned i = 0; i < FILES; i++) {
 		(void)close(file_open(argv[1], i, O_RDWR | O_CREAT | O_TRUNC));
-		writers[i] = fork();
+		writers[i] = child();
 		if (!writers[i])
 			write_on(argv[1], i);
 		for (unsigned k = 0; k < READERS; k++)
-			if (!fork())
+			if (!child())
 				read_on(argv[1], i, k, until);
 	}
 	for (unsigned i = 0; i < FILES * READERS;) {

@@ -167,6 +167,9 @@ static void step(struct member *m)
 	uint64_t dir = any_dir(m), to;
 	bool sub = pick(m, 2);
 	struct dynfs_attr a;
+	static const uint32_t flags[] = { 0, DYNFS_RENAME_NOREPLACE,
+					  DYNFS_RENAME_EXCHANGE,
+					  DYNFS_RENAME_WHITEOUT };
 	char name[8], other[8];
 	int r = 1;
 
@@ -190,8 +193,8 @@ static void step(struct member *m)
 	case 3:
 	case 4:
 		to = any_dir(m);
-		r = fs->rename(fs->ctx, dir, name, to, other,
-			       (uint32_t)pick(m, 3), NULL);
+		r = fs->rename(fs->ctx, dir, name, to, other, flags[pick(m, 4)],
+			       &nobody);
 		leave(m, to);
 		break;
 	case 5:
