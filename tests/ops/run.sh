@@ -7,6 +7,8 @@
 #   DYNFS_SEEDS=N   seeds of each kind (64)
 #   DYNFS_OPS=N     operations of a seed (20000)
 #   DYNFS_SEED=N    the first (1)
+#   DYNFS_POLICIES="ec42 copies3"
+#   DYNFS_KINDS="plain crowd remount fail"   what is done with each
 . "$(dirname "$0")/../mount/lib.sh"
 
 check=${DYNFS_OPCHECK:-$(dirname "$dynfs")/opcheck}
@@ -55,19 +57,31 @@ pool=plain
 checked --seed "$first"
 checked --seed "$first" --procs 4
 
-for policy in ec42 copies3; do
-	say "$policy: seeds $first to $last, one process and four"
+wants() {
+	[[ " ${DYNFS_KINDS:-plain crowd remount fail} " == *" $1 "* ]]
+}
+
+for policy in ${DYNFS_POLICIES:-ec42 copies3}; do
 	pool=$policy
 	POLICY=$policy pool_new "$pool"
 	pool_start "$pool"
-	checked --seed "$first" --seeds "$seeds" --drop
-	checked --seed "$first" --seeds "$seeds" --procs 4
-	say "$policy: through a remount"
-	for seed in $(seq "$first" "$last"); do
-		paused "$seed" --close remount
-	done
+	if wants plain; then
+		say "$policy: seeds $first to $last"
+		checked --seed "$first" --seeds "$seeds" --drop
+	fi
+	if wants crowd; then
+		say "$policy: four processes"
+		checked --seed "$first" --seeds "$seeds" --procs 4
+	fi
+	if wants remount; then
+		say "$policy: through a remount"
+		for seed in $(seq "$first" "$last"); do
+			paused "$seed" --close remount
+		done
+	fi
 	pool_stop "$pool"
 	rm -rf --one-file-system "${work:?}/$pool"
+	wants fail || continue
 	say "$policy: a disk fails"
 	for seed in $(seq "$first" "$last"); do
 		pool=$policy-$seed
