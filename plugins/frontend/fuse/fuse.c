@@ -193,7 +193,7 @@ static const struct dynfs_frontend_ops front_frontend = {
 static const struct dynfs_option front_options[] = {
 	{ "threads", DYNFS_OPT_INT, 0, FRONT_FIELD(threads), "0", 0, 1024, NULL,
 	  "Threads that answer requests, beside those that wait for disks; 0: "
-	  "two for each core, at least 4.",
+	  "what limits.threads and limits.memory give.",
 	  NULL },
 	{ "attr-timeout", DYNFS_OPT_INT, 0, FRONT_FIELD(attr_timeout), "3600",
 	  0, 31536000, NULL, "How long the kernel may keep attributes.", "s" },

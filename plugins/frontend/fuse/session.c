@@ -21,10 +21,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define SESSION_BACKGROUND SLOW_MAX
 #define SESSION_BACK_LEAST 8u
+#define SESSION_THREADS    4u /* where the core wants no number */
 #define SESSION_FLAG_BYTES 160u
 
 static void session_want(struct fuse_conn_info *conn, unsigned int caps)
@@ -179,13 +179,9 @@ int front_session_new(struct front *f)
 
 static unsigned int session_threads(const struct front *f)
 {
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
 	if (f->config.threads)
 		return (unsigned int)f->config.threads;
-	if (f->env.threads)
-		return f->env.threads;
-	return cores > 2 ? (unsigned int)cores * 2 : 4;
+	return f->env.threads ? f->env.threads : SESSION_THREADS;
 }
 
 static void *session_loop(void *arg)
