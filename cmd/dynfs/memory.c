@@ -16,11 +16,12 @@
  */
 #include "daemon.h"
 
+#include <base/os.h>
+
 #include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ARENA_BYTES (128ull << 20) /* one for so much of the bound */
@@ -31,14 +32,6 @@
 #define LOOK_MS     250 /* near the bound */
 #define IDLE_MS     2000
 #define PAUSE_TIMES 50u /* a fiftieth of the time at most */
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* it is always there */
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void memory_init(const struct conf *conf, struct watch *ret)
 {
@@ -73,6 +66,7 @@ static uint64_t resident(const struct watch *w)
 
 int memory_look(struct watch *w, struct pool *p)
 {
+	const struct dynfs_os *os = os_real();
 	uint64_t from, took, bytes = resident(w);
 
 	/* holes do not grow to the other half in so short a time */
@@ -80,11 +74,11 @@ int memory_look(struct watch *w, struct pool *p)
 		return IDLE_MS;
 	if (bytes <= w->limit)
 		return LOOK_MS;
-	from = now_ns();
+	from = os->now_ns(os);
 	if (from < w->again_ns)
 		return LOOK_MS;
 	pool_trim(p);
-	took = now_ns() - from;
+	took = os->now_ns(os) - from;
 	w->again_ns = from + took * PAUSE_TIMES;
 	if (w->again_ns < from + PAUSE_NS)
 		w->again_ns = from + PAUSE_NS;

@@ -214,10 +214,9 @@ static int pool_open_on(const struct pool_how *how,
 		/* the reason is the first one, not what taking down says */
 		char text[FAIL_TEXT_MAX];
 
-		(void)strncpy(text, fail_text(r), sizeof(text) - 1);
-		text[sizeof(text) - 1] = '\0';
+		fail_keep(text);
 		(void)pool_take_down(p, true);
-		(void)fail(r, "%s", text);
+		fail_back(text);
 		return r;
 	}
 	*ret = p;
