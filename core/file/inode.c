@@ -327,6 +327,13 @@ static uint64_t inlined_of(const struct inode_counted *c)
 	return c->exists ? c->inlined : 0;
 }
 
+/* Of had bytes before, and has now: are they kept as they were? */
+static bool is_kept(const struct inode_counted *was, uint64_t had,
+		    const struct inode_counted *now, uint64_t has)
+{
+	return had == has && (!has || was->policy == now->policy);
+}
+
 /* Bytes that are in the metadata so far will take the room of extents, too. */
 static int count_claims(struct inode *in, const struct inode_counted *now)
 {
@@ -339,7 +346,7 @@ static int count_claims(struct inode *in, const struct inode_counted *now)
 	if (inlined_of(was) != inlined_of(now))
 		atomic_fetch_add(&f->inlined_bytes,
 				 inlined_of(now) - inlined_of(was));
-	if (had == has && (!has || was->policy == now->policy))
+	if (is_kept(was, had, now, has))
 		return 0;
 	/* first, so that the room is nobody's for no moment */
 	r = reserved_add(f, now->policy, has);
@@ -359,7 +366,7 @@ static void count_reserved(struct inode *in, const struct inode_counted *now,
 		return;
 	if (r < 0)
 		b->error = -ENOMEM;
-	if (had == has && (!has || was->policy == now->policy))
+	if (is_kept(was, had, now, has))
 		return;
 	batch_count(b, USAGE_RESERVED, was->policy, 0, -(int64_t)had);
 	batch_count(b, USAGE_RESERVED, now->policy, 0, (int64_t)has);
