@@ -278,19 +278,25 @@ static void what_was_answered_to_nobody_counts_as_not_told(void **state)
 	}
 }
 
+/* What waits for room gives up, and the core is asked once for it. */
+static void is_asked_to_stop(struct impatient *p, enum wish wish)
+{
+	hanging_file("room");
+	start_to_hang(p, wish, mounted_path(&the, "room"), 1);
+	disturb(p);
+	assert_false(atomic_load(&p->done));
+	assert_true(gives_up(p));
+	assert_int_equal(p->err, EINTR);
+	assert_int_equal(atomic_load(&the.fs->n_gone), 1);
+}
+
 /* Else it could land on what is written next. */
 static void a_write_stops_only_where_nothing_of_it_is_done(void **state)
 {
 	struct impatient p;
 
 	(void)state;
-	hanging_file("room");
-	start_to_hang(&p, WRITE, mounted_path(&the, "room"), 1);
-	disturb(&p);
-	assert_false(atomic_load(&p.done));
-	assert_true(gives_up(&p));
-	assert_int_equal(p.err, EINTR);
-	assert_int_equal(atomic_load(&the.fs->n_gone), 1);
+	is_asked_to_stop(&p, WRITE);
 	stop_hanging(&p);
 	hanging_file("hang");
 	start_to_hang(&p, WRITE, mounted_path(&the, "hang"), 1);
@@ -307,13 +313,7 @@ static void a_reservation_is_asked_to_stop(void **state)
 	struct impatient p;
 
 	(void)state;
-	hanging_file("room");
-	start_to_hang(&p, ALLOCATE, mounted_path(&the, "room"), 1);
-	disturb(&p);
-	assert_false(atomic_load(&p.done));
-	assert_true(gives_up(&p));
-	assert_int_equal(p.err, EINTR);
-	assert_int_equal(atomic_load(&the.fs->n_gone), 1);
+	is_asked_to_stop(&p, ALLOCATE);
 	assert_true(mounted_wait(&the.fs->n_hanging, 0));
 	stop_hanging(&p);
 }

@@ -134,20 +134,24 @@ static int put(struct turn *t, unsigned who, unsigned i, uint64_t *ret_number)
 	return meta_commit(t->meta, &b, ret_number);
 }
 
+static int put_one_and_wait(struct turn *t, unsigned who, unsigned i)
+{
+	uint64_t number = 0;
+	int r = put(t, who, i, &number);
+
+	if (!r)
+		r = meta_sync(t->meta, number);
+	return r || meta_durable_number(t->meta) >= number ? r : -EBADMSG;
+}
+
 /* 0, or the first error. */
 static int put_and_wait(struct turn *t, unsigned who)
 {
-	uint64_t number = 0;
 	int r = 0;
 
 	waits = true;
-	for (unsigned i = 0; !r && i < SYNCS; i++) {
-		r = put(t, who, i, &number);
-		if (!r)
-			r = meta_sync(t->meta, number);
-		if (!r && meta_durable_number(t->meta) < number)
-			r = -EBADMSG;
-	}
+	for (unsigned i = 0; !r && i < SYNCS; i++)
+		r = put_one_and_wait(t, who, i);
 	waits = false;
 	return r;
 }
@@ -177,13 +181,11 @@ static void who_waits_writes(void **state)
 static void the_index_follows_a_single_one(void **state)
 {
 	struct turn t;
-	uint64_t number = 0;
 
 	(void)state;
 	turn_open(&t);
 	for (unsigned i = 0; i < 20; i++) {
-		assert_int_equal(put(&t, 0, i, &number), 0);
-		assert_int_equal(meta_sync(t.meta, number), 0);
+		assert_int_equal(put_one_and_wait(&t, 0, i), 0);
 		wait_for_index(&t);
 		nap();
 	}
