@@ -294,7 +294,7 @@ static int drain_commit(struct inode *in, const struct content *c,
 static int drain_batch(struct inode *in, struct content *c, struct rows *rows)
 {
 	struct files *f = in->files;
-	uint32_t damaged;
+	uint32_t damaged = 0;
 	int r = meta_admit(f->how.meta);
 
 	if (r >= 0)
